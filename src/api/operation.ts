@@ -149,7 +149,7 @@ function checked<Shape extends z.ZodRawShape>(
     ...(error?.issues ?? []).map(({ path, message }) => ({ field: path.join('.'), message })),
   ];
   if (data !== undefined && problems.length === 0) return data;
-  throw new Refused(422, 'InvalidRequest', `The ${what} was not accepted: "problems" says why.`, { problems });
+  throw new Refused(422, 'InvalidRequest', `The ${what} was not accepted.`, { problems });
 }
 
 function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean): Json | undefined {

@@ -83,8 +83,7 @@ export function AttemptCells(props: AttemptCellsProps): JSX.Element {
       </td>
       <WhoCells {...who} />
       <td data-name="Answer">
-        {(state === 'failed' || status !== undefined || code !== undefined) &&
-          failureInWords(definedOf({ status, code }))}
+        {(status !== undefined || code !== undefined) && failureInWords(definedOf({ status, code }))}
         {durationMs !== undefined && <span class="quiet"> {shownCount(durationMs)} ms</span>}{' '}
         <span class="quiet">
           <Clipped text={answer} most={100} />
@@ -137,9 +136,12 @@ export function WebhookId({ id }: { readonly id: string }): JSX.Element {
   );
 }
 
+/** A text that looks like a `webhook-id`, or like its beginning. */
+export const WEBHOOK_ID = /^[0-9a-f]{8,32}$/i;
+
 /** Offers the deliveries with a `webhook-id`, if a text that somebody searches for looks like one, or like its beginning. */
 export function FoundWebhookId({ text }: { readonly text: string }): JSX.Element | null {
-  if (!/^[0-9a-f]{8,32}$/i.test(text)) return null;
+  if (!WEBHOOK_ID.test(text)) return null;
   return (
     <p>
       Deliveries by webhook-id: <WebhookId id={text.toLowerCase()} />

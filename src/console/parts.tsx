@@ -256,7 +256,7 @@ export function Choice<T extends string>(props: ChoiceProps<T> & Children): JSX.
 }
 
 /** After this many ms, a waiting person is told that it may take longer. */
-const SLOW_MS = 5_000;
+const SLOW_MS = 3_000;
 
 export interface DialogProps extends Children {
   readonly title: string;
@@ -333,7 +333,7 @@ export function Dialog(props: DialogProps): JSX.Element {
         <Failure failure={props.failure} />
         {isSlow && (
           <p class="quiet" role="status">
-            Still waiting for an answer. It can take up to 90 s.
+            Still waiting for an answer. If Temporal or a worker is away, it can take up to 90 s.
           </p>
         )}
         {props.command !== undefined && (

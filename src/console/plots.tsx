@@ -9,18 +9,19 @@ import { Choice, Head, Time } from './parts.tsx';
 const SPARK = { width: 120, height: 22 };
 const MINUTES = 60;
 
-/** Deliveries minute by minute as a row of bars, with failures in front of them; the newest is at the right. */
+/** Deliveries minute by minute as a row of bars, with failures on top of them; the newest is at the right. */
 export function Spark({ hour: { delivered, failed } }: { readonly hour: LastHour }): JSX.Element {
-  const most = Math.max(1, ...delivered, ...failed);
+  const most = Math.max(1, ...delivered.map((count, i) => count + (failed[i] ?? 0)));
+  const heightOf = (count: number): number => (count === 0 ? 0 : Math.max(1.5, (count / most) * (SPARK.height - 1)));
   const step = SPARK.width / MINUTES;
   const from = SPARK.width - delivered.length * step;
   // One path for all bars of a kind: a page has hundreds of rows.
-  const bars = (counts: readonly number[]): string =>
+  const bars = (counts: readonly number[], below: readonly number[] = []): string =>
     counts
       .flatMap((count, i) => {
-        if (count === 0) return [];
-        const height = Math.max(1.5, (count / most) * (SPARK.height - 1)).toFixed(1);
-        return [`M${(from + (i + 0.5) * step).toFixed(1)} ${SPARK.height}v-${height}`];
+        const bottom = SPARK.height - heightOf(below[i] ?? 0);
+        const x = (from + (i + 0.5) * step).toFixed(1);
+        return count === 0 ? [] : [`M${x} ${bottom.toFixed(1)}v-${heightOf(count).toFixed(1)}`];
       })
       .join('');
   const sum = (counts: readonly number[]): string => shownCount(counts.reduce((total, count) => total + count, 0));
@@ -30,7 +31,7 @@ export function Spark({ hour: { delivered, failed } }: { readonly hour: LastHour
       <title>{label}</title>
       <path d={`M0 ${SPARK.height - 0.5}H${SPARK.width}`} class="base" />
       <path d={bars(delivered)} class="delivered" />
-      <path d={bars(failed)} class="failed" />
+      <path d={bars(failed, delivered)} class="failed" />
     </svg>
   );
 }
@@ -126,12 +127,19 @@ const STEPS = { hour: { spanS: 3600, stepS: 60 }, day: { spanS: 86_400, stepS: 9
 export function Plot({ points, series, height, span, spanS, stepS, onPick }: PlotProps): JSX.Element {
   const ref = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const [isDark, setDark] = useState(false);
+  // What is drawn later covers what was drawn before.
+  const drawn = series.toReversed();
   const dataOf = (): uPlot.AlignedData => [
     points.map(({ at }) => Date.parse(at) / 1000),
-    // Zero gets no bar, not even a flat one.
-    ...series.map((one) => points.map((point) => point[one] || null)),
+    // Zero gets no bar, not even a flat one. Failures stand on the deliveries, whose bars are drawn over theirs.
+    ...drawn.map((one) =>
+      points.map(
+        (point) => (one === 'failed' && point.failed ? point.failed + (point.delivered ?? 0) : point[one]) || null,
+      ),
+    ),
   ];
-  const kind = series.join(' ');
+  const kind = drawn.join(' ');
   useEffect(() => {
     const { current } = ref;
     if (current === null) return undefined;
@@ -144,14 +152,15 @@ export function Plot({ points, series, height, span, spanS, stepS, onPick }: Plo
     const resized = new ResizeObserver(() => made.setSize({ width: current.clientWidth, height }));
     resized.observe(current);
     const scheme = matchMedia('(prefers-color-scheme: dark)');
-    const redraw = (): void => made.redraw();
+    // The legend takes its colours when it is made.
+    const redraw = (): void => setDark(scheme.matches);
     scheme.addEventListener('change', redraw);
     return () => {
       scheme.removeEventListener('change', redraw);
       resized.disconnect();
       made.destroy();
     };
-  }, [spanS, kind, height]);
+  }, [spanS, kind, height, isDark]);
   useEffect(() => plot.current?.setData(dataOf()), [points]);
   const totals = series.map((one) => {
     const numbers = points.map((point) => point[one] ?? 0);
@@ -202,7 +211,12 @@ function options(element: Element, series: readonly Series[], { spanS, stepS, he
         fill: colour(`--${one}-fill`),
         width: 1,
         points: { show: false },
-        value: (_, n, __, at) => (at === null || at === undefined ? '–' : shownCount(n ?? 0)),
+        value: (plot, n, i, at) => {
+          if (at === null || at === undefined) return '–';
+          // The bar of failures begins below the deliveries.
+          const below = one === 'failed' && n !== null ? (plot.data[i + 1]?.[at] ?? 0) : 0;
+          return shownCount((n ?? 0) - below);
+        },
         ...(bars === undefined ? {} : { paths: bars }),
       })),
     ],

@@ -47,7 +47,7 @@ async function colour(page: Page): Promise<string> {
 }
 
 async function filled(page: Page, label: string): Promise<void> {
-  await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+  await page.getByLabel('Webhook endpoint does not require authorization').check();
   await page.getByLabel('Label', { exact: true }).fill(label);
   await page.getByLabel('Webhook URL').fill(lab.receiver.url);
   await page.getByLabel('Search audiences').fill('number 0');
@@ -89,7 +89,8 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
     const green = await colour(page);
-    const failing = { endpoint: { state: 'unhealthy' }, waiting: 300, delayed: 3 };
+    // Those that the last probe was about are in flight, so that nobody waits for a next attempt.
+    const failing = { endpoint: { state: 'unhealthy' }, waiting: 300, delayed: 0 };
     await page.route(`**/v1/jobs/${job}`, async (route) => {
       const status = (await (await route.fetch()).json()) as object;
       await route.fulfill({ json: { ...status, ...failing } });
@@ -275,6 +276,95 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await later.page.getByText('No matching dead letters').waitFor();
     await later.context.close();
     await endpoint.close();
+  });
+
+  test('a stop says which dead letters it gives up and offers to keep them; after it, the job can be started again', async () => {
+    const endpoint = await startRecorder({ answer: () => ({ status: 422 }) });
+    const job = await started('Given up', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
+    for (const user of ['first', 'second']) await trigger(job, user);
+    await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 2);
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const dialog = page.getByRole('dialog');
+    await page.getByRole('link', { name: '2', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await dialog.getByText('2 dead letters wait for a decision').waitFor();
+    expect(await dialog.getByLabel(/^Keep them/).isChecked()).toBe(true);
+    await looked(page, 'stop-dead-letters');
+    await dialog.getByLabel(/^Send them first/).check();
+    await pressable(page, 'Stop, and give up 2 dead letters');
+    await dialog.getByRole('button', { name: 'Stop, and give up 2 dead letters' }).click();
+    await page.getByRole('link', { name: 'Start again' }).waitFor();
+    await looked(page, 'stopped');
+
+    // What nobody can send is not offered.
+    await page.goto(`${api.url}/dead-letters?job=${job}`);
+    await page.getByRole('button', { name: 'Redeliver these' }).click();
+    await page.getByRole('button', { name: 'Count them' }).click();
+    await dialog.getByText('None of them can be sent').waitFor();
+    await dialog.getByRole('button', { name: 'Redeliver 0', disabled: true }).waitFor();
+    await looked(page, 'never-sent');
+    await dialog.getByRole('link', { name: 'start the job again' }).click();
+    const label = page.getByLabel('Label', { exact: true });
+    expect([await label.inputValue(), await page.getByLabel('Webhook URL').inputValue()]).toEqual([
+      'Given up',
+      endpoint.url,
+    ]);
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    // It says where it sends.
+    await dialog.getByText(endpoint.url).waitFor();
+    await looked(page, 'start-again');
+    await pressable(page, 'Start Export');
+    await dialog.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByRole('heading', { name: 'Given up' }).waitFor();
+    await until(async () => (await lab.jobs.status(job)).state === 'running');
+    await context.close();
+    await endpoint.close();
+  });
+
+  test('a pause asks for its reason first, and says within seconds that there is no answer', async () => {
+    const job = await started('Asked why');
+    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    await page.getByRole('button', { name: 'Pause' }).press('Enter');
+    await page.keyboard.type('their database moves');
+    await pressable(page, 'Pause');
+    await page.keyboard.press('Enter');
+    await page.getByRole('cell', { name: 'their database moves' }).waitFor();
+    // As when Temporal hangs.
+    await page.route('**/v1/**', () => undefined);
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await pressable(page, 'Resume');
+    await page.keyboard.press('Enter');
+    await page.getByText('Still waiting for an answer').waitFor();
+    await page.getByText(/^No answer since /).waitFor();
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+    await context.close();
+  });
+
+  test('nothing is wrong with the whole form, its problems and its headings included', async () => {
+    const { page, context } = await browser.open(`${api.url}/new`);
+    await page.getByText('More', { exact: true }).click();
+    await page.getByRole('button', { name: 'Start Export' }).click();
+    await page.getByText('It cannot be started yet').waitFor();
+    await looked(page, 'more');
+    await context.close();
+  });
+
+  test('all is not well while dead letters wait, and remedies name places of the page', async () => {
+    const { page, context } = await browser.open(api.url, { viewport: { width: 780, height: 900 } });
+    const remedy = 'Nothing is lost. See why: triggers status crm';
+    const finding = { check: 'endpoints', state: 'ok', job: 'crm', facts: {}, remedy };
+    await page.route('**/v1/health', (route) => route.fulfill({ json: { state: 'ok', findings: [finding] } }));
+    const failures = [{ failure: 'HTTP 422', letters: 64, jobs: [], oldestDiedAt: '', newestDiedAt: '' }];
+    await page.route('**/v1/dead-letters/failures', (route) => route.fulfill({ json: { isPartial: false, failures } }));
+    const health = page.getByRole('link', { name: 'Health' });
+    const { x = 0, width = 780 } = (await health.boundingBox()) ?? {};
+    expect(x + width).toBeLessThanOrEqual(780);
+    await health.click();
+    await page.getByRole('link', { name: '64 dead letters wait for a decision' }).waitFor();
+    expect(await page.getByText('All is well').or(page.getByText('triggers status')).count()).toBe(0);
+    await page.getByRole('link', { name: 'the page of the job' }).waitFor();
+    await looked(page, 'health-letters');
+    await context.close();
   });
 
   test('finds an audience among a thousand, and what was chosen stays in sight', async () => {

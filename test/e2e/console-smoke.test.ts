@@ -45,7 +45,7 @@ describeWithBrowser('the console, in short', () => {
       .or(page.getByRole('link', { name: 'Create a job' }))
       .first()
       .click();
-    await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+    await page.getByLabel('Webhook endpoint does not require authorization').check();
     await page.getByLabel('Label', { exact: true }).fill(`Console ${width}`);
     await page.getByRole('button', { name: 'Start Export' }).click();
     // What is missing stands at its field.

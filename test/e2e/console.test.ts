@@ -73,7 +73,7 @@ describeWithBrowser('the console', () => {
     const { page, context } = await browser.open(`${api.url}/new`);
     await page.getByLabel(VIPS.name).check();
     await page.getByLabel('Webhook URL').fill(endpoint.url);
-    await page.getByLabel('Use Webhook endpoint does not require authorization instead').check();
+    await page.getByLabel('Webhook endpoint does not require authorization').check();
     await page.getByLabel('Label', { exact: true }).fill('Only tried');
     await page.getByRole('button', { name: 'Send test' }).click();
     await page.getByText('triggers test job.json --event enter', { exact: true }).waitFor();
@@ -426,7 +426,7 @@ describeWithBrowser('the console', () => {
     await tabTo(page, /^(?:New job|Create a job)$/);
     await page.keyboard.press('Enter');
     await page.getByLabel('Webhook URL').waitFor();
-    await tabTo(page, /^Use Webhook endpoint does not require authorization instead/);
+    await tabTo(page, /^Webhook endpoint does not require authorization/);
     await page.keyboard.press('Space');
     await tabTo(page, /^Label/);
     await page.keyboard.type('By hand');

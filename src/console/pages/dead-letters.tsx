@@ -185,15 +185,14 @@ function Groups({ job, change }: GroupsProps): JSX.Element | null {
                   </button>
                 </td>
                 <td>
-                  {jobs.slice(0, MOST_JOBS).map((one) => (
-                    <button
-                      type="button"
-                      class="plain"
-                      key={one.jobId}
-                      onClick={() => change({ failure, job: one.jobId })}
-                    >
-                      <bdi>{printable(one.jobId)}</bdi> {shownCount(one.letters)}
-                    </button>
+                  {jobs.slice(0, MOST_JOBS).map(({ jobId, letters: own }, i) => (
+                    <Fragment key={jobId}>
+                      {i > 0 && ', '}
+                      <button type="button" class="plain" onClick={() => change({ failure, job: jobId })}>
+                        <bdi>{printable(jobId)}</bdi>
+                      </button>{' '}
+                      {shownCount(own)}
+                    </Fragment>
                   ))}
                   {jobs.length > MOST_JOBS && <span class="quiet"> and {jobs.length - MOST_JOBS} more jobs</span>}
                 </td>

@@ -51,14 +51,16 @@ function FieldProblems(
   if (!isShownWrong(field, problems, shownFields)) return null;
   const own = problems.filter((one) => fieldOf(one) === field);
   return (
-    <ul class="problem" id={`${field}-problem`} role="alert">
-      {own.map((one) => (
-        <li key={one.field + one.message}>
-          {one.field !== field && <code>{one.field.slice(field.length).replace(/^\./, '')}: </code>}
-          <Clipped text={one.message} />
-        </li>
-      ))}
-    </ul>
+    <div role="alert">
+      <ul class="problem" id={`${field}-problem`}>
+        {own.map((one) => (
+          <li key={one.field + one.message}>
+            {one.field !== field && <code>{one.field.slice(field.length).replace(/^\./, '')}: </code>}
+            <Clipped text={one.message} />
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

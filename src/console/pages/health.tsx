@@ -1,9 +1,9 @@
 import type { JSX } from 'preact';
 import { factsInWords, type Finding, type Health, type HealthState } from '../../domain/health.ts';
-import { printable } from '../../domain/shown.ts';
+import { capital, counted, printable } from '../../domain/shown.ts';
 import type { Tone } from '../../domain/status-rows.ts';
 import { pathOf, useFetched } from '../api.ts';
-import { Clipped, Command, Head, Loading, State, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Head, Loading, State, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 
 const TONES: Readonly<Record<HealthState, Tone>> = {
@@ -19,6 +19,9 @@ export function HealthPage(): JSX.Element {
   const { jobs } = useSession();
   const health = useFetched<Health>(pathOf(['health']));
   const { value, failure, again } = health;
+  const dead = useFetched<{ failures: { letters: number }[] }>(
+    jobs === undefined ? pathOf(['dead-letters', 'failures']) : undefined,
+  ).value?.failures.reduce((sum, { letters }) => sum + letters, 0);
   return (
     <>
       <div class="page-head">
@@ -34,7 +37,14 @@ export function HealthPage(): JSX.Element {
       {value !== undefined && (
         <section class="panel" aria-labelledby="findings">
           <header>
-            <h2 id="findings">{value.state === 'ok' ? 'All is well' : 'Findings, the worst first'}</h2>
+            <h2 id="findings">
+              {value.state !== 'ok' ? 'Findings, the worst first' : dead ? 'Nothing is broken' : 'All is well'}
+            </h2>
+            {dead !== undefined && dead > 0 && (
+              <a href="/dead-letters">
+                {counted(dead, 'dead letter')} {dead === 1 ? 'waits' : 'wait'} for a decision
+              </a>
+            )}
             {jobs !== undefined && <span class="quiet small">about your jobs</span>}
           </header>
           <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="findings">
@@ -49,7 +59,6 @@ export function HealthPage(): JSX.Element {
           </div>
         </section>
       )}
-      <Command>triggers doctor</Command>
     </>
   );
 }
@@ -70,7 +79,29 @@ function Row({ finding }: { readonly finding: Finding }): JSX.Element {
           <Clipped text={factsInWords(facts)} />
         </span>
       </td>
-      <td data-name="What to do">{remedy}</td>
+      <td data-name="What to do">{remedy !== undefined && <WhatToDo remedy={remedy} job={job} />}</td>
     </tr>
+  );
+}
+
+/** A remedy that ends with a command of ours; the page has a place for what the command does. */
+const COMMAND = /^(.*): triggers (recover|resume|status|dead-letters|watch)\b/;
+
+function WhatToDo({ remedy, job }: { readonly remedy: string; readonly job: string | undefined }): JSX.Element {
+  const [, lead, command = ''] = COMMAND.exec(remedy) ?? [];
+  if (lead === undefined) return <Clipped text={remedy} />;
+  if (command === 'watch') return link(lead, '/inputs', 'the page “Inputs”');
+  if (command === 'dead-letters')
+    return link(lead, `/dead-letters${job === undefined ? '' : `?job=${encodeURIComponent(job)}`}`, 'the dead letters');
+  if (job === undefined) return <Clipped text={remedy} />;
+  const button = command === 'status' ? '' : `“${capital(command)}” on `;
+  return link(lead, `/jobs/${encodeURIComponent(job)}`, `${button}the page of the job`);
+}
+
+function link(lead: string, href: string, place: string): JSX.Element {
+  return (
+    <>
+      {lead}: <a href={href}>{place}</a>
+    </>
   );
 }

@@ -1,10 +1,12 @@
-import type { JSX } from 'preact';
+import { Fragment, type JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { FoundTold } from '../../contract/replay.ts';
 import { hasStopped, counted, printable, shownCount, shellWord } from '../../domain/shown.ts';
+import { kindOfBackfill } from '../../domain/status-rows.ts';
+import { startAgain } from '../about.tsx';
 import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
 import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
 import { useSession } from '../session.tsx';
@@ -35,17 +37,21 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
   const [open, setOpen] = useState<JobAction>();
   const buttons = useFocusAfterActions(open !== undefined);
   if (!mayOperate) return null;
-  const close = (): void => setOpen(undefined);
-  const opened = { status, onDone, onClose: close };
-  const own = {
-    backfill: <BackfillDialog {...opened} />,
-    reconcile: <ReconcileDialog {...opened} />,
-    replay: <ReplayDialog {...opened} />,
-    stop: <StopDialog {...opened} />,
+  const opened = { status, onDone, onClose: () => setOpen(undefined) };
+  const dialogs: Readonly<Record<JobAction, () => JSX.Element>> = {
+    pause: () => <Plain action="pause" {...opened} />,
+    resume: () => <Plain action="resume" {...opened} />,
+    recover: () => <Plain action="recover" {...opened} />,
+    retry: () => <Plain action="retry" {...opened} />,
+    backfill: () => <BackfillDialog {...opened} />,
+    reconcile: () => <ReconcileDialog {...opened} />,
+    replay: () => <ReplayDialog {...opened} />,
+    stop: () => <StopDialog {...opened} />,
   };
+  const actions = actionsOf(status);
   return (
     <div class="buttons" ref={buttons} tabIndex={-1}>
-      {actionsOf(status).map((action) => (
+      {actions.map((action) => (
         <button type="button" key={action} onClick={() => setOpen(action)}>
           {NAMES[action]}
         </button>
@@ -55,10 +61,12 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
           Edit
         </a>
       )}
-      {(open === 'backfill' || open === 'reconcile' || open === 'replay' || open === 'stop') && own[open]}
-      {(open === 'pause' || open === 'resume' || open === 'recover' || open === 'retry') && (
-        <Plain action={open} {...opened} />
+      {actions.length === 0 && (
+        <a class="button" href={startAgain(status.jobId)}>
+          Start again
+        </a>
       )}
+      {open !== undefined && dialogs[open]()}
     </div>
   );
 }
@@ -80,15 +88,16 @@ function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivEleme
   return buttons;
 }
 
-function actionsOf({ state, kept, recoverableUntil, delayed, backfill }: JobStatus): JobAction[] {
+function actionsOf({ state, kept, recoverableUntil, waiting, endpoint, backfill }: JobStatus): JobAction[] {
   if (recoverableUntil !== undefined) return ['recover'];
   if (hasStopped(state)) return kept === undefined ? [] : ['resume', 'stop'];
-  if (state === 'starting') return ['stop'];
-  if (state === 'stopping') return ['stop'];
+  if (state === 'starting' || state === 'stopping') return ['stop'];
   const isBackfilling = backfill?.state === 'running' || backfill?.state === 'paused';
+  // It comes first: the other buttons keep their places when it comes and goes.
+  const isRetriable = state === 'running' && (waiting > 0 || endpoint !== undefined);
   return [
+    ...(isRetriable ? (['retry'] as const) : []),
     ...(state === 'paused' ? (['resume'] as const) : (['pause'] as const)),
-    ...(delayed > 0 && state === 'running' ? (['retry'] as const) : []),
     ...(isBackfilling ? [] : (['backfill', 'reconcile', 'replay'] as const)),
     'stop',
   ];
@@ -98,16 +107,25 @@ type DialogProps = JobActionProps & { readonly onClose: () => void };
 
 const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (status: JobStatus) => string>> = {
   pause: () => 'Requests in flight finish; no new ones start until you resume the job. New triggers wait.',
-  resume: ({ kept, waiting }) =>
-    `The job sends its ${counted(kept?.waiting ?? waiting, 'waiting trigger')}, then continues as before.`,
+  resume: (status) =>
+    `The job sends its ${counted(status.kept?.waiting ?? status.waiting, 'waiting trigger')}, then continues as before.${limitsOf(status)}`,
   recover: () => 'The job restarts with the triggers that were undelivered when it was ended from outside.',
-  retry: ({ delayed, waiting, endpoint }) => {
-    if (endpoint?.state !== 'unhealthy')
-      return `Retry ${delayed === 1 ? "1 person's trigger" : `the triggers of ${shownCount(delayed)} people`} now instead of waiting.`;
-    const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
-    return `One request is sent now.${others}`;
+  retry: (status) => {
+    const { delayed, waiting, endpoint } = status;
+    if (endpoint?.state === 'unhealthy') {
+      const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
+      return `One request is sent now.${others}`;
+    }
+    const who = delayed === 1 ? "1 person's trigger" : `the triggers of ${shownCount(delayed)} people`;
+    return `${delayed === 0 ? 'The job asks the endpoint now, also if it was asked to wait.' : `Retry ${who} now instead of waiting.`}${limitsOf(status)}`;
   },
 };
+
+/** The settings of a job that can keep triggers waiting, in words. */
+function limitsOf({ quota, quietHours }: JobStatus): string {
+  const limits = [...(quota === null ? [] : ['quota']), ...(quietHours === null ? [] : ['quiet hours'])];
+  return limits.length === 0 ? '' : ` Its ${limits.join(' and ')} still apply, so some may go later.`;
+}
 
 /** The dialogue of a command that needs only a confirmation. */
 function Plain({
@@ -118,30 +136,70 @@ function Plain({
 }: DialogProps & { readonly action: keyof typeof MEANINGS }): JSX.Element {
   const { jobId, label } = status;
   const [reason, setReason] = useState('');
-  const isTold = action === 'pause';
+  const asksWhy = action === 'pause';
   return (
     <ActionDialog
       title={`${NAMES[action]} “${printable(label)}”`}
       action={NAMES[action]}
       command={`triggers ${action} ${jobId}${reasonOption(reason)}`}
-      isOnlyAsking
+      isOnlyAsking={!asksWhy}
       run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST', body: reasonOf(reason) })}
       {...{ onDone, onClose }}
     >
       <p>{MEANINGS[action](status)}</p>
-      {isTold && <Reason value={reason} onInput={setReason} />}
+      {asksWhy && <Reason value={reason} onInput={setReason} isFirst />}
     </ActionDialog>
   );
 }
 
-/** Asks why, for the job's history. */
-function Reason({ value, onInput }: { readonly value: string; readonly onInput: (value: string) => void }) {
+interface TypedProps {
+  readonly id: string;
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly hint?: string;
+  /** Whether the hint says what is wrong. */
+  readonly isWrong?: boolean;
+  /** Whether it has the focus when the dialogue opens. */
+  readonly isFirst?: boolean;
+  readonly isTime?: boolean;
+}
+
+/** A labelled input. */
+function Typed({ id, label, value, onInput, hint, isWrong = false, isFirst = false, isTime = false }: TypedProps) {
+  const input = {
+    id,
+    maxLength: 500,
+    autocomplete: 'off',
+    autofocus: isFirst,
+    value,
+    onInput: (event: { readonly currentTarget: HTMLInputElement }) => onInput(event.currentTarget.value),
+  } as const;
   return (
     <div class="field">
-      <label for="reason">Reason (optional)</label>
-      <input id="reason" maxLength={500} value={value} onInput={(event) => onInput(event.currentTarget.value)} />
-      <p class="hint">The job's history shows it.</p>
+      <label for={id}>{label}</label>
+      {isTime ? <input type="datetime-local" {...input} /> : <input {...input} />}
+      {hint !== undefined && <p class={isWrong ? 'problem' : 'hint'}>{hint}</p>}
     </div>
+  );
+}
+
+/** Asks why, for the job's history. */
+function Reason(props: Pick<TypedProps, 'value' | 'onInput' | 'isFirst'>): JSX.Element {
+  return <Typed id="reason" label="Reason (optional)" hint="The job's history shows it." {...props} />;
+}
+
+/** What was counted before it is sent. */
+function Counts({ counts }: { readonly counts: readonly (readonly [name: string, count: number])[] }): JSX.Element {
+  return (
+    <dl class="rows">
+      {counts.map(([name, count]) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>{shownCount(count)}</dd>
+        </Fragment>
+      ))}
+    </dl>
   );
 }
 
@@ -160,19 +218,28 @@ const WAITING = [
 ] as const;
 
 function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
+  const { jobId, label, kept, deadLettersWaiting = status.deadLetters, deadLettersOfEarlierJobs = 0 } = status;
+  // Nobody can send those of an earlier job in any case.
+  const letters = Math.max(0, deadLettersWaiting - deadLettersOfEarlierJobs);
   const [waiting, setWaiting] = useState<(typeof WAITING)[number][0]>(
-    status.kept === undefined ? 'deliver' : 'discard',
+    kept !== undefined ? 'discard' : letters > 0 ? 'keep' : 'deliver',
   );
-  const { jobId, label, kept } = status;
   const [reason, setReason] = useState('');
   const count = kept?.waiting ?? status.waiting;
   const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
+  const isLosing = letters > 0 && waiting !== 'keep';
+  const lettersOf = counted(letters, 'dead letter');
+  const fate = {
+    keep: ` Its ${lettersOf} can be sent again once you resume it.`,
+    deliver: ` Its ${lettersOf} can then never be sent, unless it keeps triggers.`,
+    discard: ` Its ${lettersOf} can then never be sent.`,
+  };
   return (
     <ActionDialog
       title={kept === undefined ? `Stop “${printable(label)}”` : `Discard the triggers that “${printable(label)}” kept`}
-      action={waiting === 'discard' ? (count === 0 ? 'Stop' : `Discard ${shownCount(count)} and stop`) : 'Stop'}
-      isDangerous={waiting === 'discard'}
+      action={`${waiting === 'discard' && count > 0 ? `Discard ${shownCount(count)} and stop` : 'Stop'}${isLosing ? `, and give up ${lettersOf}` : ''}`}
+      isDangerous={waiting === 'discard' || isLosing}
       command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}${reasonOption(reason)}`}
       run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting, ...reasonOf(reason) } })}
       {...{ onDone, onClose }}
@@ -184,13 +251,25 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           : `${counted(count, 'trigger')} ${count === 1 ? 'is' : 'are'} waiting.`}
         {isBackfilling ? ' Its backfill is not finished.' : ''}
       </p>
+      {letters > 0 && (
+        <p class="caution">
+          <a href={`/dead-letters?job=${encodeURIComponent(jobId)}`}>{lettersOf}</a> {letters === 1 ? 'waits' : 'wait'}{' '}
+          for a decision. Only this job can send {letters === 1 ? 'it' : 'them'}: redeliver before you stop it, keep the
+          job, or pause it instead.
+        </p>
+      )}
       <fieldset class="field">
         <legend>Waiting triggers</legend>
         {choices.map(([value, name, meaning]) => (
           <label key={value} class="option">
             <input type="radio" name="waiting" checked={waiting === value} onChange={() => setWaiting(value)} />
             <span>
-              {name} <span class="hint">{meaning}</span>
+              {name}{' '}
+              <span class="hint">
+                {meaning}
+                {value === 'deliver' && limitsOf(status)}
+                {letters > 0 && fate[value]}
+              </span>
             </span>
           </label>
         ))}
@@ -254,18 +333,14 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           ))}
         </fieldset>
       )}
-      <div class="field">
-        <label for="sample">Number of people to send first (optional)</label>
-        <input
-          id="sample"
-          inputMode="numeric"
-          value={sample}
-          onInput={(event) => setSample(event.currentTarget.value)}
-        />
-        <p class={isWrong ? 'problem' : 'hint'}>
-          {isWrong ? 'Enter a whole number from 1.' : 'The backfill pauses after them. Resume it to continue.'}
-        </p>
-      </div>
+      <Typed
+        id="sample"
+        label="Number of people to send first (optional)"
+        value={sample}
+        onInput={setSample}
+        isWrong={isWrong}
+        hint={isWrong ? 'Enter a whole number from 1.' : 'The backfill pauses after them. Resume it to continue.'}
+      />
     </ActionDialog>
   );
 }
@@ -277,6 +352,7 @@ export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element
   const [isCancelling, setCancelling] = useState(false);
   const { backfill, jobId } = status;
   const state = backfill?.state;
+  const what = kindOfBackfill(backfill).toLowerCase();
   // The same button pauses it and, a moment later, resumes it.
   const isSteady = useSteady(state);
   if (!mayOperate || (state !== 'running' && state !== 'paused' && state !== 'lost')) return null;
@@ -289,15 +365,15 @@ export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element
   return (
     <div class="buttons">
       <button type="button" disabled={isBusy} onClick={() => void act(state === 'running' ? 'pause' : 'resume')}>
-        {state === 'running' ? 'Pause backfill' : 'Resume backfill'}
+        {state === 'running' ? `Pause ${what}` : `Resume ${what}`}
       </button>
       <button type="button" disabled={isBusy} onClick={() => setCancelling(true)}>
-        Cancel backfill
+        Cancel {what}
       </button>
       {isCancelling ? (
         <Dialog
-          title="Cancel the backfill"
-          action="Cancel the backfill"
+          title={`Cancel the ${what}`}
+          action={`Cancel the ${what}`}
           isDangerous
           {...{ isBusy, failure }}
           onClose={() => setCancelling(false)}
@@ -400,31 +476,24 @@ function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element 
             : 'CSV with a header row; a text file with one id per line; or NDJSON with one id, or one object with an id, per line.'}
         </p>
       </div>
-      <div class="field">
-        <label for="column">Column or JSON key of the ids (optional)</label>
-        <input
-          id="column"
-          autocomplete="off"
-          spellcheck={false}
-          value={typedColumn}
-          onInput={(event) => setColumn(event.currentTarget.value)}
-        />
-        <p class="hint">Default: user or id.</p>
-      </div>
+      <Typed
+        id="column"
+        label="Column or JSON key of the ids (optional)"
+        value={typedColumn}
+        onInput={setColumn}
+        hint="Default: user or id."
+      />
       {isBusy && <Loading what="the list and the members" />}
       {found !== undefined && (
-        <dl class="rows">
-          <dt>On the list</dt>
-          <dd>{shownCount(found.theirs)}</dd>
-          <dt>Members now</dt>
-          <dd>{shownCount(found.members)}</dd>
-          <dt>In both</dt>
-          <dd>{shownCount(found.both)}</dd>
-          <dt>Enters to send</dt>
-          <dd>{shownCount(found.enters)}</dd>
-          <dt>Exits to send</dt>
-          <dd>{shownCount(found.exits)}</dd>
-        </dl>
+        <Counts
+          counts={[
+            ['On the list', found.theirs],
+            ['Members now', found.members],
+            ['In both', found.both],
+            ['Enters to send', found.enters],
+            ['Exits to send', found.exits],
+          ]}
+        />
       )}
       {isNothing && <p>Both have the same people. Nothing to send.</p>}
     </Dialog>
@@ -482,42 +551,27 @@ function ReplayDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
       onAction={() => void send(found === undefined)}
     >
       <p>
-        The endpoint is told again what the delivery log says that it was told, with the same ids, unless the person was
-        told something newer since.
+        The endpoint gets again what the delivery log says that it got in this time: with the same ids, and for each
+        person in the same order. What a person was sent after this time is newer, and leaves older triggers out.
       </p>
-      {(
-        [
-          ['since', 'Told since', since, setSince],
-          ['until', 'And before (optional)', until, setUntil],
-        ] as const
-      ).map(([id, name, value, set]) => (
-        <div class="field" key={id}>
-          <label for={id}>{name}</label>
-          <input id={id} type="datetime-local" value={value} onInput={(event) => set(event.currentTarget.value)} />
-        </div>
-      ))}
-      <div class="field">
-        <label for="person">Only to this person (optional)</label>
-        <input id="person" autocomplete="off" value={user} onInput={(event) => setUser(event.currentTarget.value)} />
-      </div>
+      <Typed id="since" label="Told since" isTime value={since} onInput={setSince} />
+      <Typed id="until" label="And before (optional)" isTime value={until} onInput={setUntil} />
+      <Typed id="person" label="Only to this person (optional)" value={user} onInput={setUser} />
       <label class="option">
         <input type="checkbox" checked={onlyLast} onChange={({ currentTarget: { checked } }) => setOnlyLast(checked)} />
         Only what each person was told last
       </label>
       {isBusy && <Loading what="the delivery log" />}
       {found !== undefined && (
-        <dl class="rows">
-          <dt>Enters to send</dt>
-          <dd>{shownCount(found.enters)}</dd>
-          <dt>Exits to send</dt>
-          <dd>{shownCount(found.exits)}</dd>
-          <dt>People</dt>
-          <dd>{shownCount(found.people)}</dd>
-          <dt>Left out: something newer was told</dt>
-          <dd>{shownCount(found.outdated)}</dd>
-          <dt>Left out: not of this job any more</dt>
-          <dd>{shownCount(found.foreign)}</dd>
-        </dl>
+        <Counts
+          counts={[
+            ['Enters to send', found.enters],
+            ['Exits to send', found.exits],
+            ['People', found.people],
+            ['Left out: sent something newer later', found.outdated],
+            ['Left out: not of this job any more', found.foreign],
+          ]}
+        />
       )}
       {isNothing && <p>Nothing to send again.</p>}
     </Dialog>

@@ -70,7 +70,7 @@ export function JobForm(props: JobFormProps): JSX.Element {
   );
 }
 
-const NONE = 'Use Webhook endpoint does not require authorization instead';
+const NONE = 'Webhook endpoint does not require authorization';
 
 function Authorization(
   props: JobFormProps & { readonly authorizations: readonly AuthorizationListing[] | undefined },
@@ -197,7 +197,7 @@ function More(props: JobFormProps): JSX.Element {
       <summary>More</summary>
       {Object.entries(FORM_SECTIONS).map(([section, title]) => (
         <Fragment key={section}>
-          <h3>{title}</h3>
+          <h2>{title}</h2>
           {MORE_FIELDS.filter((field) => FORM[field].section === section).map((field) => (
             <FormInput {...props} key={field} field={field} />
           ))}

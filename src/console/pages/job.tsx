@@ -73,13 +73,18 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
         {jobSentence(status, now)}
       </p>
       <Unanswered fetched={fetched} />
+      {isOld && failure === undefined && (
+        <p class="notice caution" role="status">
+          No answer since <Time at={new Date(answeredAtMs).toISOString()} clock />: Temporal, or a worker, may be away.
+        </p>
+      )}
       <Notices status={status} />
       <Backfill status={status} onDone={again} />
       <Figures status={status} />
       {trend !== undefined && <TrendPlots trend={trend} />}
       <JobDeliveries key={job} job={job} />
       <div class="columns">
-        <Attempts job={job} isShownAbove={failure !== undefined} />
+        <Attempts job={job} hasSent={status.delivered + status.retried > 0} isShownAbove={failure !== undefined} />
         <Facts status={status} />
       </div>
       <History status={status} />
@@ -216,11 +221,13 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
 
 interface AttemptsProps {
   readonly job: string;
+  /** It has sent something; the attempts come a moment later. */
+  readonly hasSent: boolean;
   /** Whether the page already says that the API does not answer. */
   readonly isShownAbove: boolean;
 }
 
-function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
+function Attempts({ job, hasSent, isShownAbove }: AttemptsProps): JSX.Element {
   const [which, setWhich] = useState<'all' | 'failed'>('all');
   const isFailed = which === 'failed';
   const path = pathOf(['jobs', job, 'attempts'], { last: 25, failed: isFailed });
@@ -237,7 +244,11 @@ function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
       {attempts === undefined && failure === undefined && <Loading what="attempts" />}
       {attempts?.length === 0 && (
         <p class="quiet">
-          {isFailed ? 'No recent attempts failed.' : 'Nothing sent yet. Attempts appear here as they start.'}
+          {isFailed
+            ? 'No recent attempts failed.'
+            : hasSent
+              ? 'The last attempts appear here in a moment.'
+              : 'Nothing sent yet. Attempts appear here as they start.'}
         </p>
       )}
       {attempts !== undefined && attempts.length > 0 && (
@@ -247,7 +258,11 @@ function Attempts({ job, isShownAbove }: AttemptsProps): JSX.Element {
             <tbody>
               {attempts.map((attempt) => (
                 <tr key={`${attempt.runId}-${attempt.sliceId}-${attempt.deliveryId}`}>
-                  <AttemptCells {...attempt} at={attempt.endedAt ?? attempt.startedAt} state={attempt.outcome} />
+                  <AttemptCells
+                    {...attempt}
+                    at={attempt.endedAt ?? attempt.startedAt}
+                    state={attempt.verdict ?? attempt.outcome}
+                  />
                 </tr>
               ))}
             </tbody>

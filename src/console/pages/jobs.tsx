@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { JobOverview } from '../../client/jobs/job-list.ts';
 import { jobHasWords, counted, printable, shownCount } from '../../domain/shown.ts';
 import { failureInWords } from '../../domain/verdict.ts';
-import { FoundWebhookId, Tag } from '../about.tsx';
+import { FoundWebhookId, Tag, WEBHOOK_ID } from '../about.tsx';
 import { pathOf, useFetched, useSettled } from '../api.ts';
 import { Age, Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
@@ -82,7 +82,9 @@ export function JobsPage(): JSX.Element {
             </table>
           </div>
           {isSearching && <p class="quiet">Searching all jobs…</p>}
-          {found.length === 0 && !isSearching && <p class="quiet">No matching jobs.</p>}
+          {found.length === 0 && !isSearching && !WEBHOOK_ID.test(text.trim()) && (
+            <p class="quiet">No matching jobs.</p>
+          )}
           {found.length > shown && (
             <p class="quiet">
               These are {shown} of {found.length}.{' '}
