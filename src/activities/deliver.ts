@@ -105,12 +105,14 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
   const { slice, settled, telemetry } = what;
   const url = new URL(slice.settings.webhookUrl);
   const { authorization } = slice.settings;
-  const [refusal] = destinationsOf(slice.settings).flatMap((one) => authorizations.refusalOf(authorization, one) ?? []);
+  const jobId = jobIdOf(workflowId);
+  const refusals = destinationsOf(slice.settings).map((one) => authorizations.refusalOf(authorization, one, jobId));
+  const refusal = refusals.find((code) => code !== undefined);
   if (refusal !== undefined) return failAll(settled, telemetry, { code: refusal });
   const [found, looked, spilled] = await Promise.all([
-    authorizations.lookUp(authorization, url),
+    authorizations.lookUp(authorization, url, jobId),
     lookUpPeople(source, slice, telemetry),
-    readSpilled(spilledProfiles, jobIdOf(workflowId), slice),
+    readSpilled(spilledProfiles, jobId, slice),
   ]);
   // The budget begins only now, and does not include the wait: another worker may have this slice by now, too.
   if (dependencies.hasStalled()) return NOTHING_SENT;

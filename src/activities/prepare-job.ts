@@ -3,7 +3,7 @@ import { checkJobDefinition, MAX_AUDIENCES, type Problem } from '../contract/exp
 import { nearestKey } from '../contract/nearest-key.ts';
 import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
 import { instantOf, parseInstant } from '../domain/instant.ts';
-import { isRecord } from '../domain/json.ts';
+import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/shown.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
@@ -63,6 +63,7 @@ export function createPrepareJob(
       requestTimeoutMs: dependencies.requestTimeoutMs,
       alertBacklogMs: dependencies.alertBacklogMs,
       serverLimits: dependencies.serverLimits,
+      ...definedOf({ onlyJobs: dependencies.authorizations.jobsOf(checked.value.authorization) }),
     };
   };
 }
@@ -195,12 +196,14 @@ function authorizationProblems(
     const message = `The worker has no authorization with this name. It has: ${listed(authorizations.names)}.`;
     return [{ field: 'authorization', message }];
   }
-  const elsewhere = places.filter(({ url }) => authorizations.refusalOf(name, url) !== undefined);
+  // The client looks at its jobs: a definition has no id.
+  const [anyJob] = authorizations.jobsOf(name) ?? [];
+  const elsewhere = places.filter(({ url }) => authorizations.refusalOf(name, url, anyJob) !== undefined);
   const carried = authorizations.headersOf(name);
   return [
     ...elsewhere.map(({ field, url }) => ({
       field: field === 'webhookUrl' ? 'authorization' : field,
-      message: `The authorization "${name}" may not be sent to ${url.origin}; the origins that it may be sent to are in the worker's configuration.`,
+      message: `The authorization "${name}" may not be sent to ${url.origin}, or not to this path; its origins and paths are in the worker's configuration. With a template, the path before its first tag must be one of these.`,
     })),
     ...parts.flatMap(({ prefix, fields: { headers } }) =>
       Object.keys(isRecord(headers) ? headers : {})

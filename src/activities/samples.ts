@@ -17,7 +17,7 @@ import type {
 import type { DeliverySettings } from '../contract/slice.ts';
 import { instantOf, withOffset } from '../domain/instant.ts';
 import type { Profile } from '../domain/message.ts';
-import { findAudience } from '../domain/names.ts';
+import { findAudience, jobIdOf } from '../domain/names.ts';
 import { ATTEMPT_CODES, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf } from '../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../webhook/attempt.ts';
@@ -189,8 +189,9 @@ async function prepareSample(
   let sent: readonly SampledPerson[] = people;
   const event = input.event ?? 'enter';
   const url = destinationOf(settings, event);
+  const jobId = 'jobWorkflowId' in input ? jobIdOf(input.jobWorkflowId) : undefined;
   const answers = answersTo(settings, event);
-  const found = await dependencies.authorizations.lookUp(settings.authorization, url);
+  const found = await dependencies.authorizations.lookUp(settings.authorization, url, jobId);
   if (!found.ok) {
     const reason = found.reason === undefined ? '' : ` (${found.reason})`;
     const message = `Nothing can be sent: ${failureInWords(found)}${reason}. See docs/authorizations.md.`;

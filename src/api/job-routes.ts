@@ -279,7 +279,7 @@ async function validated(
   usable: Usable,
 ): Promise<unknown> {
   await usable.check(body);
-  const prepared = await jobs.check(body);
+  const prepared = await jobs.check(body, named.jobId);
   const problems = [...named.problems, ...(prepared.ok ? [] : prepared.problems)];
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   await usable.check({ ...prepared.definition, audiences: prepared.audiences });

@@ -203,9 +203,12 @@ export class ExportJobs {
     return this.#uncheckedClient;
   }
 
-  /** Returns all problems of a definition, or its warnings, without starting it. */
-  async check(definition: unknown): Promise<PreparedJob> {
-    const prepared = await prepare(this.#client, this.#taskQueue, definition);
+  /**
+   * Returns all problems of a definition, or its warnings, without starting it.
+   * @param jobId the id that it would be started with: its authorization may be for some jobs only. Default: it has none yet.
+   */
+  async check(definition: unknown, jobId?: string): Promise<PreparedJob> {
+    const prepared = await prepare(this.#client, this.#taskQueue, definition, jobId);
     if (!prepared.ok) return prepared;
     const { definition: checked, audiences, warnings } = prepared;
     const more = await fieldWarnings(this.#client, this.#taskQueue, { ...checked, audiences });

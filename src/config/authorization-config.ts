@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { HEADER_NAME, RESERVED_HEADERS } from '../contract/request-shape.ts';
 import { isSigningSecret } from '../webhook/signature.ts';
 import type { ClientIdentity } from '../webhook/tls.ts';
+import { onlyJobs } from './ingest-config.ts';
 
 // No message in this file may repeat a value, since most values are secrets.
 
@@ -98,6 +99,13 @@ export const authorizationSchema = z
           }),
       )
       .min(1),
+    /** The only jobs that may use it, by id. Default: all. */
+    jobs: onlyJobs,
+    /** The only paths at its origins, each with all below it. Default: all. */
+    paths: z
+      .array(z.string().refine(isPlainPath, { error: 'A path looks like /api/hooks, without a query, ".." or "//".' }))
+      .min(1, 'Leave "paths" out to mean all of them.')
+      .optional(),
     /** Sent with every request. */
     headers: requestHeaders.default({}),
     /** Added to the URL's query. */
@@ -158,6 +166,11 @@ function provesNothing(parts: {
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).href === `${new URL(text).origin}/`;
+}
+
+function isPlainPath(text: string): boolean {
+  const base = 'https://a.example';
+  return URL.canParse(text, base) && new URL(text, base).href === base + text && !/[?#]|\/\//.test(text);
 }
 
 /** Zod's own check of URLs accepts user names in them. */

@@ -156,6 +156,7 @@ const checkedConfig = configSchema.superRefine(({ alerts, authorizations }, cont
     return problem(`There is no such authorization.${near === undefined ? '' : ` Did you mean "${shownKey(near)}"?`}`);
   if (!found.origins.some((origin) => new URL(origin).origin === new URL(url).origin))
     problem('It may not be sent to the origin of "url": add that to its "origins".');
+  if (found.jobs !== undefined) problem('It is for some "jobs" only, and alerts are of all.');
 });
 
 export type Config = Readonly<z.infer<typeof checkedConfig>>;

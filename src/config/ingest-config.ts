@@ -32,10 +32,10 @@ const headerName = z.string().regex(HEADER_NAME, 'This is not the name of a head
 
 const person = z.strictObject({ username: z.string(), password: shownSecret });
 
-/** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
+/** Some jobs, by id. Absent: all. */
 export const onlyJobs = z
   .array(z.string().regex(JOB_ID_PATTERN, 'A job is named by its id.'))
-  .min(1, 'Leave "jobs" out to send to every subscribed job.')
+  .min(1, 'Leave "jobs" out to mean all of them.')
   .refine((ids) => new Set(ids).size === ids.length, 'A job is named twice.')
   .optional();
 
@@ -111,6 +111,7 @@ const ingestSchema = z
   .strictObject({
     ...readingShape,
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
+    /** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
     jobs: onlyJobs,
     /** The status for bad data. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This must be 422 or 200.' }).optional(),

@@ -37,6 +37,8 @@ export type PreparedJob =
       readonly alertBacklogMs: number;
       /** The limits of the Temporal server, as the worker's configuration states them. */
       readonly serverLimits: ServerLimits;
+      /** The only jobs that its authorization is for; absent: all. The client looks at it. */
+      readonly onlyJobs?: readonly string[];
     };
 
 /** Limits of the Temporal server for a workflow. Every limit of a job is a share of one of these, so that they all scale together. */

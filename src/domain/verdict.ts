@@ -225,7 +225,7 @@ export const ATTEMPT_CODES = {
   profileLost: 'PROFILE_LOST',
   /** This worker has no authorization of that name; no request was made. */
   authorizationUnknown: 'AUTHORIZATION_UNKNOWN',
-  /** The authorization may not be sent to the URL's origin; no request was made. */
+  /** The authorization may not be sent to the URL, or by the job; no request was made. */
   authorizationElsewhere: 'AUTHORIZATION_ELSEWHERE',
   /** The authorization's token endpoint gave no access token; no request was made. */
   tokenUnavailable: 'TOKEN_UNAVAILABLE',
@@ -262,7 +262,7 @@ const WORDS: Readonly<Record<string, string>> = {
   [ATTEMPT_CODES.profileMissing]: 'the audience source does not know the person (yet)',
   [ATTEMPT_CODES.profileLost]: 'the profile that came with the trigger is gone',
   [ATTEMPT_CODES.authorizationUnknown]: 'the worker has no authorization of that name',
-  [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent to this address',
+  [ATTEMPT_CODES.authorizationElsewhere]: 'the authorization may not be sent there by this job',
   [ATTEMPT_CODES.tokenUnavailable]: 'the authorization server gave no access token',
   [ATTEMPT_CODES.addressRefused]: 'the worker may not connect to this address',
   [ATTEMPT_CODES.proxyFailed]: 'the proxy did not open a connection',

@@ -16,6 +16,8 @@ export interface RequestAuthorization {
   readonly identity?: ClientIdentity | undefined;
   /** Texts that must not appear in any answer that is kept. */
   readonly secrets: readonly string[];
+  /** Whether it may be sent to this URL, exactly as it is. */
+  readonly reaches: (url: URL) => boolean;
   /** Call this when the endpoint accepted a request with this authorization. */
   readonly taken: () => void;
   /** The authorization to send instead, once, after the endpoint refused this one with a 401. Undefined: there is no other. */
@@ -31,6 +33,7 @@ const NOTHING: RequestAuthorization = {
   query: '',
   signingKeys: [],
   secrets: [],
+  reaches: () => true,
   taken: () => undefined,
   instead: async () => undefined,
 };
@@ -82,17 +85,30 @@ export class Authorizations {
     return this.#byName.get(name)?.headerNames ?? new Set();
   }
 
-  /** The code of the reason why nothing may be sent to this URL under that name; undefined when there is none. */
-  refusalOf(name: string | null, url: URL): string | undefined {
+  /** The jobs that may use the authorization of this name; undefined: all. */
+  jobsOf(name: string | null): readonly string[] | undefined {
+    return this.#byName.get(name ?? '')?.jobs;
+  }
+
+  /**
+   * The code of the reason why a job may send nothing to this URL under that name; undefined when there is none.
+   * @param url if it has a template, the path before that counts.
+   * @param jobId undefined: it is not sent by a job.
+   */
+  refusalOf(name: string | null, url: URL, jobId?: string): string | undefined {
     if (name === null) return undefined;
     const found = this.#byName.get(name);
     if (found === undefined) return ATTEMPT_CODES.authorizationUnknown;
-    return found.origins.has(url.origin) ? undefined : ATTEMPT_CODES.authorizationElsewhere;
+    const isAllowed = found.mayReach(url, true) && (found.jobs?.includes(jobId ?? '') ?? true);
+    return isAllowed ? undefined : ATTEMPT_CODES.authorizationElsewhere;
   }
 
-  /** Looks up the authorization of this name for requests to this URL. It never contains a secret that is not bound to the URL's origin. */
-  async lookUp(name: string | null, url: URL): Promise<AuthorizationLookup> {
-    const code = this.refusalOf(name, url);
+  /**
+   * Looks up the authorization of this name for a job's requests to this URL. It never contains a secret that is not bound to the URL's origin. Each
+   * request asks it whether it `reaches` the URL.
+   */
+  async lookUp(name: string | null, url: URL, jobId?: string): Promise<AuthorizationLookup> {
+    const code = this.refusalOf(name, url, jobId);
     if (code !== undefined) return { ok: false, code };
     const found = this.#byName.get(name ?? '');
     if (name === null || found === undefined) return { ok: true, authorization: NOTHING };
@@ -110,11 +126,13 @@ export class Authorizations {
 
 /** One authorization in use, with its tokens. */
 class Authorization {
-  readonly origins: ReadonlySet<string>;
+  readonly jobs: readonly string[] | undefined;
+  readonly #origins: ReadonlySet<string>;
+  readonly #paths: readonly string[] | undefined;
   readonly listing: Omit<AuthorizationListing, 'name'>;
   readonly headerNames: ReadonlySet<string>;
   readonly #json: string;
-  readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets'>;
+  readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets' | 'reaches'>;
   readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
   readonly #tokens: AccessTokens | undefined;
 
@@ -122,8 +140,10 @@ class Authorization {
     const { origins, oauth2, clientCertificate: identity } = config;
     this.#json = JSON.stringify(config);
     this.listing = listingOf(config);
-    this.origins = new Set(origins.map((origin) => new URL(origin).origin));
-    this.#fixed = { ...fixedPartsOf(config), identity };
+    this.jobs = config.jobs;
+    this.#origins = new Set(origins.map((origin) => new URL(origin).origin));
+    this.#paths = config.paths?.map((path) => path.replace(/\/$/, ''));
+    this.#fixed = { ...fixedPartsOf(config), identity, reaches: (url) => this.mayReach(url) };
     this.headerNames = new Set([
       ...this.#fixed.headers.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase()),
       ...(oauth2 === undefined ? [] : ['authorization']),
@@ -141,6 +161,15 @@ class Authorization {
 
   isOf(config: AuthorizationConfig): boolean {
     return this.#json === JSON.stringify(config);
+  }
+
+  /** @param mayHaveTemplate whether the rest of the path, from a template's first tag on, is not known yet. */
+  mayReach({ origin, pathname }: URL, mayHaveTemplate = false): boolean {
+    if (!this.#origins.has(origin)) return false;
+    if (this.#paths === undefined) return true;
+    const [known = ''] = mayHaveTemplate ? pathname.split(TAG, 1) : [pathname];
+    const isWithin = (path: string): boolean => pathname === path || known.startsWith(`${path}/`);
+    return this.#paths.some(isWithin) && !mayLeadUp(known);
   }
 
   /** Rejects when it needs a token and there is none. */
@@ -167,6 +196,25 @@ class Authorization {
   #liveKeys(): SigningKey[] {
     return this.#keys.filter(({ untilMs }) => Date.now() < untilMs).map(({ key }) => key);
   }
+}
+
+/** The beginning of a template's tag, as a URL has it. */
+const TAG = /%7B(?=%)/;
+/** Some servers leave out what comes behind these characters. */
+const DOTS = /^\.{1,2}(?:[;\s\p{Cc}]|$)/u;
+/** A server decodes a path once, a careless one twice. */
+const MOST_DECODINGS = 5;
+
+/** Whether a server may take a part of a path for `..`, which leads out of the path before it: encoded, or between backslashes. */
+function mayLeadUp(path: string): boolean {
+  let text = path;
+  for (let i = 0; i < MOST_DECODINGS; i++) {
+    if (text.split(/[/\\]/).some((segment) => DOTS.test(segment))) return true;
+    const before = text;
+    text = text.replaceAll(/%([\da-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+    if (text === before) return false;
+  }
+  return true;
 }
 
 async function counted<T>(token: Promise<T>, fetched: TokenFetched): Promise<T> {

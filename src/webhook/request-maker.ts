@@ -248,12 +248,18 @@ interface RequestParts {
   readonly more: readonly string[];
 }
 
-/** Makes a request, authorized and signed with the current time; without a body, the signature is that of an empty one. */
+/**
+ * Makes a request, authorized and signed with the current time; without a body, the signature is that of an empty one.
+ * @throws MessageImpossible when its authorization may not be sent to its URL
+ */
 export function requestWith(
   { body, id, traceparent, contentType, method, url, more }: RequestParts,
-  { headers, query, identity, signingKeys }: RequestAuthorization,
+  { headers, query, identity, signingKeys, reaches }: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
+  // A template may have made a URL that the authorization is not for.
+  if (!reaches(url))
+    throw new MessageImpossible(ATTEMPT_CODES.authorizationElsewhere, 'The authorization is not for it.');
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
     ...(body === null ? [] : ['content-type', contentType]),

@@ -252,6 +252,26 @@ test('a slice says when it has started its last request, and starts nothing more
   expect(lab.returned[0]?.spacing?.nextAtMs).toBeCloseTo(report.spacing?.nextAtMs ?? 0, -1);
 });
 
+test('[S21] a URL that a template makes for a person is sent nothing outside the paths of the authorization', async () => {
+  const lab = await SliceLab.open();
+  const { origin } = new URL(lab.receiver.url);
+  const bound = { origins: [origin], bearer: 's3cret', paths: ['/api'], jobs: ['test'] };
+  lab.authorizations.replace(configured({ bound, other: { ...bound, jobs: ['crm'] } }));
+  const send = async (path: string, authorization: string) => {
+    const request = { label: 'CRM', onEnter: { webhookUrl: `${origin}${path}` } };
+    const settings = { webhookUrl: `${origin}/api`, authorization, request };
+    const { failed } = await lab.deliver([trigger('..;'), trigger('1')], { settings });
+    return failed.map(({ index, code }) => [index, code]);
+  };
+  const refused = 'AUTHORIZATION_ELSEWHERE';
+  expect(await send('/api/{{ id }}/x', 'other')).toEqual([
+    [0, refused],
+    [1, refused],
+  ]);
+  expect(await send('/api/{{ id | replace: "%3B", ";" }}/x', 'bound')).toEqual([[0, refused]]);
+  expect(targets(lab)).toEqual(['POST /api/1/x']);
+});
+
 /** What came, as `PUT /lists/7/members/1`, in order. */
 const targets = (lab: SliceLab) => lab.receiver.ledger.entries.map(({ target }) => target);
 

@@ -113,6 +113,15 @@ test.each(['https://evil.example/', 'http://hooks.example.com/'])(
   },
 );
 
+test('[S21] an authorization for some paths and jobs is not sent elsewhere, and the answer has its jobs', async () => {
+  const bound = { origins: ['https://hooks.example.com'], bearer: 's3cret', paths: ['/vip'], jobs: ['crm'] };
+  const { prepare } = preparing(undefined, { bound });
+  const form = { ...job, authorization: 'bound' };
+  expect(await prepare(form)).toMatchObject({ ok: true, onlyJobs: ['crm'] });
+  const onExit = { webhookUrl: 'https://hooks.example.com/vips' };
+  expect(await prepare({ ...form, onExit })).toMatchObject({ ok: false, problems: [{ field: 'onExit.webhookUrl' }] });
+});
+
 test.each([[null], ['a job'], [[]], [{ audiences: 'vip' }], [{ audiences: [null, {}] }], [{ authorization: {} }]])(
   'garbage instead of a job is problems, never an exception: %j',
   async (garbage) => {

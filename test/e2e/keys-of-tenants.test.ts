@@ -16,6 +16,7 @@ const lab = await labOfFile({
     authorizations: configured({
       ours: { origins, bearer: 'our-secret' },
       theirs: { origins, bearer: 'their-secret' },
+      bound: { origins, bearer: 'bound-secret', jobs: ['lab-bound'], paths: ['/ours'] },
     }),
   },
   content: { audiences: [VIP, NEWS].map((one) => ({ ...one, members: [] })) },
@@ -128,6 +129,21 @@ test('[S34] a key that was given less than its job has neither edits it nor send
   }
   const given = { audiences: ['vip'], authorizations: ['ours'] };
   expect(await status(`/v1/jobs/${job}/backfill`, { body: {}, key: given })).toBe(200);
+});
+
+test('[S21] an authorization for some jobs is refused for others by every way to start or change one', async () => {
+  const form = { label: 'Bound', ...ours, authorization: 'bound' };
+  const key = { jobs: undefined };
+  const refused = { status: 422, body: { code: 'InvalidJob', problems: [{ field: 'authorization' }] } };
+  const edit = { method: 'PATCH', body: { authorization: 'bound' }, key };
+  for (const query of ['', '?validateOnly=1'])
+    expect(await ask(`/v1/jobs/${job}${query}`, edit)).toMatchObject(refused);
+  for (const query of ['', '&validateOnly=1'])
+    expect(await ask(`/v1/jobs?id=lab-other${query}`, { body: form, key })).toMatchObject(refused);
+  expect(await lab.jobs.plan({ 'lab-other': form })).toMatchObject({ ok: false });
+  expect(await ask('/v1/jobs?id=lab-bound&validateOnly=1', { body: form, key })).toMatchObject({ status: 200 });
+  const elsewhere = { ...form, webhookUrl: `${OUR_URL}-not` };
+  expect(await ask('/v1/jobs?id=lab-bound', { body: elsewhere, key })).toMatchObject(refused);
 });
 
 test('[S47] a key for some jobs that asks for dead letters about an audience is not told whether there is one', async () => {

@@ -78,6 +78,7 @@ class Token implements RequestAuthorization {
     this.#other = other;
   }
 
+  readonly reaches = (): boolean => true;
   readonly taken = (): void => {
     this.wasTaken = true;
   };

@@ -57,6 +57,73 @@ test.each([
   expect(await lookUp('crm', url)).toEqual({ ok: false, code: 'AUTHORIZATION_ELSEWHERE' });
 });
 
+const HOOKS = 'https://hooks.example.com';
+const BOUND = authorizationsOf({
+  crm: { origins: [HOOKS], bearer: 's3cret', paths: ['/api/hooks', '/v2/'], jobs: ['crm', 'ads'] },
+});
+/** Whether a job may be started with a URL, and whether a request to it is made. */
+async function reached(url: URL, jobId?: string): Promise<[started: boolean, sent: boolean]> {
+  const found = await BOUND.lookUp('crm', new URL(`${HOOKS}/v2`), 'crm');
+  if (!found.ok) throw new Error(found.code);
+  return [BOUND.refusalOf('crm', url, jobId) === undefined, found.authorization.reaches(url)];
+}
+
+test.each([
+  '/api/hooks',
+  '/api/hooks/',
+  '/api/hooks/1?x=/../y',
+  '/v2',
+  '/v2/a/../b',
+  '/api/hooks//a%2Fb',
+  '/v2/..a/a..',
+])('[S21] an authorization for some paths is sent to %s, which is one of them or below', async (path) => {
+  expect(await reached(new URL(HOOKS + path), 'crm')).toEqual([true, true]);
+});
+
+test.each([
+  '/',
+  '/api',
+  '/api/hooksmith',
+  '/API/hooks',
+  '/x/api/hooks',
+  '//api/hooks',
+  '/api//hooks',
+  '/api;x/hooks',
+  '/api/hooks/../admin',
+  '/api/hooks/%2e%2E/admin',
+  '/api/hooks\\..\\admin',
+  '/%61pi/hooks',
+  '/api/hooks/..%2fadmin',
+  '/api/hooks/%2e%2e%2Fadmin',
+  '/api/hooks/..%5cadmin',
+  '/api/hooks/..;/admin',
+  '/api/hooks/%252e%252e/admin',
+  '/api/hooks/%25252e./admin',
+  '/api/hooks/..%00/admin',
+  '/api/hooks/x%2F..',
+  `/api/hooks/.%${'25'.repeat(9)}2e/admin`,
+])('[S21] an authorization for some paths is not sent to %s, which may lead elsewhere', async (path) => {
+  expect(await reached(new URL(HOOKS + path), 'crm')).toEqual([false, false]);
+});
+
+test('[S21] with a template, the path before its first tag is one of the paths, and each request is asked about', async () => {
+  const started = async (path: string) => (await reached(new URL(HOOKS + path), 'crm'))[0];
+  expect(await started('/api/hooks/{{ id }}/{% if a %}b{% endif %}?c={{ d }}')).toBe(true);
+  expect(await started('/api/hooks?c={{ d }}')).toBe(true);
+  for (const path of ['/api/hooks{{ id }}', '/api/{{ id }}', '/{% if a %}api/hooks/{% endif %}'])
+    expect([path, await started(path)]).toEqual([path, false]);
+});
+
+test('[S21] an authorization for some jobs is for no other, and not for what no job sends', async () => {
+  const url = new URL(`${HOOKS}/v2`);
+  const code = async (jobId?: string) => {
+    const found = await BOUND.lookUp('crm', url, jobId);
+    return found.ok ? undefined : found.code;
+  };
+  expect([await code('crm'), await code('ads')]).toEqual([undefined, undefined]);
+  for (const other of ['CRM', 'crm2', '', undefined]) expect(await code(other)).toBe('AUTHORIZATION_ELSEWHERE');
+});
+
 test.each(['other', 'CRM', '', '__proto__', 'constructor'])('an authorization named "%s" is unknown', async (name) => {
   expect(await lookUp(name, 'https://hooks.example.com/')).toEqual({ ok: false, code: 'AUTHORIZATION_UNKNOWN' });
 });

@@ -127,7 +127,7 @@ async function checkedEdit(
   const { taskQueue } = await describeExecution(client, jobId);
   const form = { ...definitionOf(before), ...edit };
   await allows?.(form, edit);
-  const prepared = await prepare(client, taskQueue, form);
+  const prepared = await prepare(client, taskQueue, form, jobId);
   const problems = notEditableIn(edit);
   if (!prepared.ok || problems.length > 0)
     throw new InvalidJob([...problems, ...(prepared.ok ? [] : prepared.problems)], { isEdit: true });

@@ -85,9 +85,15 @@ function withoutDefaults(form: JobDefinition): JobDefinitionInput {
 
 /**
  * Checks a definition on a worker, against the form, the source and the authorizations; returns all problems at once. Starts nothing.
+ * @param jobId whether its authorization is for this job is checked, too. Default: it has no id yet.
  * @throws NoWorker, WorkerFailed
  */
-export async function prepare(client: Client, taskQueue: string, definition: unknown): Promise<PreparedJob> {
+export async function prepare(
+  client: Client,
+  taskQueue: string,
+  definition: unknown,
+  jobId?: string,
+): Promise<PreparedJob> {
   const checked = checkJobDefinition(definition);
   const lost = lostInJson(definition);
   const { part, problems } =
@@ -95,7 +101,12 @@ export async function prepare(client: Client, taskQueue: string, definition: unk
       ? { part: definition, problems: [] }
       : partForWorkers(definition, checked.ok ? [] : checked.problems, lost);
   if (part === undefined) return { ok: false, problems };
-  return withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', part));
+  const prepared = withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', part));
+  if (!prepared.ok) return prepared;
+  const { onlyJobs, ...rest } = prepared;
+  if (jobId === undefined || (onlyJobs?.includes(jobId) ?? true)) return rest;
+  const message = `This authorization is not for the job "${jobId}". Its "jobs" in the worker's configuration say for which it is.`;
+  return { ok: false, problems: [{ field: 'authorization', message }] };
 }
 
 /**

@@ -181,7 +181,7 @@ async function planOf(
   destinations: Destination[],
 ): Promise<PlannedJob | UnplannedJob> {
   const ofName = nameProblems(jobId);
-  const prepared = await prepare(client, taskQueue, definition);
+  const prepared = await prepare(client, taskQueue, definition, jobId);
   if (!prepared.ok || ofName.length > 0)
     return { jobId, problems: [...ofName, ...(prepared.ok ? [] : prepared.problems)] };
   destinations.push({ jobId, urls: urlDigests(prepared.definition), audiences: prepared.audiences });

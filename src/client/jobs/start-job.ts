@@ -148,7 +148,7 @@ export async function startJob(
 ): Promise<StartedJob> {
   const naming = nameJob(definition, wantedId);
   await allows?.(definition);
-  const prepared = await prepare(client, taskQueue, definition);
+  const prepared = await prepare(client, taskQueue, definition, naming.jobId);
   const problems = [...naming.problems, ...(prepared.ok ? [] : prepared.problems)];
   if (!prepared.ok || problems.length > 0) throw new InvalidJob(problems);
   const { jobId } = naming;
