@@ -11,6 +11,8 @@ export interface LogVerdict {
   readonly unexplainedUnlogged: number;
   /** Rows without a request. */
   readonly invented: number;
+  /** Rows whose attempt is not later than the one before it of the same trigger, or too low for its place. */
+  readonly misnumbered: number;
   readonly violations: readonly string[];
 }
 
@@ -48,7 +50,32 @@ export function judgeLog(
     invented++;
     if (violations.length < MOST_WORDS) violations.push(`a row without a request: ${deliveryId}`);
   }
-  return { logged: rows.length, unlogged, unexplainedUnlogged, invented, violations };
+  const misnumbered = misnumberedOf(rows);
+  for (const row of misnumbered.slice(0, MOST_WORDS))
+    violations.push(
+      `attempt ${row.attempt} of ${row.deliveryId} at ${row.at} (${row.lane}) is not after the one before`,
+    );
+  return {
+    logged: rows.length,
+    unlogged,
+    unexplainedUnlogged,
+    invented,
+    misnumbered: misnumbered.length,
+    violations,
+  };
+}
+
+/** Rows of requests whose numbers do not rise in their order. A replay counts for itself. */
+export function misnumberedOf(rows: readonly DeliveryRow[]): DeliveryRow[] {
+  const byId = new Map<string, DeliveryRow[]>();
+  for (const row of rows) {
+    if (row.durationMs === 0 || row.lane === 'replay') continue;
+    byId.set(row.deliveryId, [...(byId.get(row.deliveryId) ?? []), row]);
+  }
+  return [...byId.values()].flatMap((all) => {
+    const inOrder = all.toSorted((a, b) => a.sequence - b.sequence);
+    return inOrder.filter(({ attempt }, place) => attempt <= (inOrder[place - 1]?.attempt ?? 0));
+  });
 }
 
 function successesById(requests: readonly SeenRequest[]): Map<string, SeenRequest[]> {

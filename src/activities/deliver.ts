@@ -62,7 +62,8 @@ export function createDeliver(dependencies: DeliverDependencies): Activities['de
     const { metrics, logsAttempts = false } = dependencies;
     const jobId = jobIdOf(workflowId);
     const tracing = dependencies.tracing?.sliceBegan(slice, jobId);
-    const deliveries = dependencies.deliveryLog?.sliceBegan(slice, jobId);
+    const { currentAttemptScheduledTimestampMs: scheduledAtMs } = context.info;
+    const deliveries = dependencies.deliveryLog?.sliceBegan(slice, jobId, scheduledAtMs);
     const telemetry = new SliceTelemetry({ slice, log: context.log, logsAttempts, metrics, tracing, deliveries });
     try {
       const sending = { slice, settled, telemetry, starts, workflowId };

@@ -4,6 +4,7 @@ import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
+import { kindOf } from '../domain/slice.ts';
 import type { AttemptVerdict } from '../domain/verdict.ts';
 import { sha256 } from '../webhook/request-maker.ts';
 
@@ -53,7 +54,8 @@ export interface SliceLog {
 
 /** Keeps what became of each attempt, and what people did. Nothing waits for it, and nothing depends on whether it is kept. */
 export interface DeliveryLog {
-  sliceBegan(slice: SliceInput, jobId: string): SliceLog;
+  /** @param scheduledAtMs when the server scheduled the slice, epoch ms by its clock. */
+  sliceBegan(slice: SliceInput, jobId: string, scheduledAtMs: number): SliceLog;
   /** @param id of one deed, however often it is told. */
   deedDone(id: string, deed: LoggedDeed): void;
 }
@@ -76,6 +78,7 @@ export interface EndedAttempt extends Pick<FailedAttempt, 'status' | 'code' | 'd
 }
 
 interface Tally {
+  readonly kind: SliceKind;
   readonly verdict: AttemptVerdict;
   readonly status: number | undefined;
   readonly code: string | undefined;
@@ -104,12 +107,10 @@ export interface SliceTelemetryOptions {
  */
 export class SliceTelemetry {
   readonly #options: SliceTelemetryOptions;
-  readonly #kind: SliceKind;
   readonly #tallies: Tally[] = [];
 
   constructor(options: SliceTelemetryOptions) {
     this.#options = options;
-    this.#kind = options.slice.kind ?? 'live';
     options.metrics?.sliceBegan(options.slice.permits);
   }
 
@@ -140,10 +141,10 @@ export class SliceTelemetry {
 
   #settled(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     const { metrics, slice } = this.#options;
-    const at = slice.triggers[index]?.at;
+    const trigger = slice.triggers[index];
     // If this clock is behind the clock of `at`, the age would be negative.
-    if (verdict === 'delivered' && metrics !== undefined && at !== undefined)
-      metrics.delivered(this.#kind, Math.max(0, Date.now() - Date.parse(at)));
+    if (verdict === 'delivered' && metrics !== undefined && trigger !== undefined)
+      metrics.delivered(kindOf(slice, trigger), Math.max(0, Date.now() - Date.parse(trigger.at)));
     this.#count(index, attempt, verdict);
   }
 
@@ -173,8 +174,8 @@ export class SliceTelemetry {
   close(): void {
     const { slice, log, metrics } = this.#options;
     metrics?.sliceEnded(slice.permits);
-    for (const { verdict, status, code, reason, count, durationMs } of this.#tallies) {
-      metrics?.attempted(this.#kind, verdict, statusClassOf(status), count);
+    for (const { kind, verdict, status, code, reason, count, durationMs } of this.#tallies) {
+      metrics?.attempted(kind, verdict, statusClassOf(status), count);
       if (verdict === 'delivered') continue;
       log.warn('attempts failed', { slice: slice.sliceId, verdict, status, code, reason, count, durationMs });
     }
@@ -182,12 +183,18 @@ export class SliceTelemetry {
 
   #count(index: number, attempt: EndedAttempt, verdict: AttemptVerdict): void {
     const { status, code, reason, durationMs } = attempt;
+    const trigger = this.#options.slice.triggers[index];
+    const kind = trigger === undefined ? 'live' : kindOf(this.#options.slice, trigger);
     // A 503 has two verdicts: it may ask to wait, or not. There are few tallies, and a map would need a new key for each attempt.
     const known = this.#tallies.find(
-      (one) => one.verdict === verdict && one.status === status && (status !== undefined || one.code === code),
+      (one) =>
+        one.kind === kind &&
+        one.verdict === verdict &&
+        one.status === status &&
+        (status !== undefined || one.code === code),
     );
     if (known === undefined) {
-      this.#tallies.push({ verdict, status, code, reason, count: 1, durationMs });
+      this.#tallies.push({ kind, verdict, status, code, reason, count: 1, durationMs });
     } else {
       known.count++;
       known.durationMs = Math.max(known.durationMs, durationMs);

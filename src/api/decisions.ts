@@ -19,7 +19,7 @@ const MOST_LISTED = 50;
 /** At most so many dead letters are named for each reason. */
 const MOST_NAMED = 20;
 
-/** What is to be done to all dead letters that a filter selects. */
+/** The decision about all dead letters that a filter selects. */
 export interface Wish {
   readonly action: 'redeliver' | 'discard';
   readonly which: DeadLetterFilter & { readonly all?: boolean | undefined };
@@ -94,7 +94,7 @@ export class Decisions {
     const isCounted = new Promise<void>((resolve) => (count = resolve));
     const ended = this.#carryOut(wish, decision, stopping.signal, count);
     const counted = Promise.race([isCounted, ended.then(() => undefined)]);
-    // Nobody may be waiting for either of them.
+    // The caller may wait for neither of them.
     for (const one of [counted, ended]) one.catch(() => undefined);
     const begun = { wish, decision, stopping, counted, ended };
     const isKept = ({ decision: { state } }: Begun, i: number): boolean => i < MOST_LISTED || state === 'running';

@@ -73,6 +73,8 @@ function outcomeText(attempt: Attempt, paint: Paint): string {
       return paint('green', 'delivered') + (status === undefined ? '' : `, HTTP ${status}`) + took;
     case 'unsent':
       return 'returned unsent, since its slice ended first';
+    case 'superseded':
+      return `dropped: ${printable(answer ?? '')}`;
     case 'skipped':
       return `skipped by a template of the job${answer === undefined || answer === '' ? '' : `: "${printable(answer)}"`}`;
     case 'running':

@@ -46,7 +46,7 @@ export interface DecisionExtent {
 /** A selected dead letter: its place in the order, and what it counts as. */
 interface Selected
   extends OrderedItem, Pick<DeadLetterSummary, 'jobId' | 'user' | 'audience' | 'audienceId' | 'diedAt'> {
-  /** Nobody can send it any more. */
+  /** It can never be sent again. */
   readonly isNeverSent: boolean;
 }
 

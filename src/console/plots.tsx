@@ -128,7 +128,7 @@ export function Plot({ points, series, height, span, spanS, stepS, onPick }: Plo
   const ref = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [isDark, setDark] = useState(false);
-  // What is drawn later covers what was drawn before.
+  // A bar drawn later covers the ones before it.
   const drawn = series.toReversed();
   const dataOf = (): uPlot.AlignedData => [
     points.map(({ at }) => Date.parse(at) / 1000),

@@ -1,4 +1,5 @@
 import type { Verdict } from '../domain/verdict.ts';
+import type { DeliveryLane } from './delivery.ts';
 import type { SliceInput, SliceProgress, SliceReport } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -22,12 +23,13 @@ export interface SliceRun {
  *
  * - `delivered`: answered with a 2xx, or another status that counts as delivered. A history has neither the status nor the duration; the delivery log has both.
  * - `failed`: see `status`, `code` and `answer`; with some codes no request was made.
+ * - `superseded`: it was a trigger of a backfill or a replay. A newer one, which `answer` names, replaced it before it was delivered.
  * - `skipped`: a template of the job decided to send nothing; `answer` is its reason.
  * - `unsent`: its slice ended before a request was begun; it is waiting in the job.
  * - `unknown`: its slice was lost, and it is not known whether a request was made. It is sent again under the same delivery id.
  * - `running`: its slice is running and has not reported it yet.
  */
-export type AttemptOutcome = 'delivered' | 'failed' | 'skipped' | 'unsent' | 'unknown' | 'running';
+export type AttemptOutcome = 'delivered' | 'failed' | 'skipped' | 'superseded' | 'unsent' | 'unknown' | 'running';
 
 /** One trigger in one slice. */
 export interface Attempt {
@@ -47,6 +49,10 @@ export interface Attempt {
   readonly triggerAt: string;
   /** Header `webhook-id`. */
   readonly deliveryId: string;
+  /** The number of this request, over the trigger's whole life; absent when none was made. */
+  readonly attempt?: number;
+  /** Why it was sent; absent: as a live trigger. */
+  readonly lane?: Exclude<DeliveryLane, 'live'>;
   readonly outcome: AttemptOutcome;
   /** The verdict about a failure. */
   readonly verdict?: Verdict;

@@ -23,7 +23,7 @@ export interface DeadLetter {
   readonly profileRef?: ProfileRef;
   /** The last attempt. */
   readonly failure: LastFailure;
-  /** Attempts that were made. */
+  /** Requests that were made, or may have been, over its whole life. Older letters count from their last redelivery. */
   readonly attempts: number;
   /** RFC 3339: when it was given up. */
   readonly diedAt: string;
@@ -53,6 +53,8 @@ export interface Redelivery {
     readonly profileRef?: ProfileRef;
     /** How often it was redelivered, this time included. */
     readonly redelivery: number;
+    /** The dead letter's `attempts`; absent from older letters. */
+    readonly attempts?: number;
   };
 }
 
@@ -134,7 +136,7 @@ export interface DeadLetterStatus {
   readonly forceable?: true;
 }
 
-/** A decision about many dead letters. What is done stays done, whatever ends it; all others keep waiting. */
+/** A decision about many dead letters. If it ends early, decided letters stay decided, and all others keep waiting. */
 export interface DecisionStatus {
   readonly id: string;
   readonly action: 'redeliver' | 'discard';
@@ -148,6 +150,6 @@ export interface DecisionStatus {
   readonly problem?: string;
   readonly letters: number;
   readonly done: number;
-  /** Those that were tried and keep waiting, by reason. */
+  /** Letters that were tried and keep waiting, by reason. */
   readonly failures: { readonly reason: string; letters: number; readonly ids: string[] }[];
 }

@@ -2,7 +2,7 @@ import type { AttemptVerdict } from '../domain/verdict.ts';
 import type { ShownRequest } from './sample.ts';
 import type { TriggerEvent } from './trigger.ts';
 
-/** Why a trigger was sent. `backfill`: a slice of members that a backfill found; one with signalled triggers among them, or a probe, is `live`. */
+/** Why a trigger was sent. */
 export type DeliveryLane = 'live' | 'backfill' | 'redelivery' | 'replay';
 
 /** One attempt to tell an endpoint about one trigger, as the delivery log keeps it. A request for several triggers has a row for each. */
@@ -20,9 +20,12 @@ export interface DeliveryRow {
   readonly event: TriggerEvent;
   /** RFC 3339: the `at` of the trigger. */
   readonly triggerAt: string;
-  /** From 1. A redelivery begins anew. */
+  /**
+   * The number of the request, from 1, over the trigger's whole life: redeliveries, recoveries and lost workers included. A request that may have
+   * been made counts, too. Without a request, it is the number of the next one. A replay begins at 1.
+   */
   readonly attempt: number;
-  readonly verdict: AttemptVerdict;
+  readonly verdict: LoggedVerdict;
   /** The HTTP status, when the endpoint answered. */
   readonly status?: number | undefined;
   /** Stable code of the failure, when it did not answer or no request was made. */
@@ -36,7 +39,15 @@ export interface DeliveryRow {
   /** The worker that made the attempt. */
   readonly worker: string;
   readonly lane: DeliveryLane;
+  /**
+   * Orders the rows of a person in a job: by the server's clock, the microsecond at which the slice was scheduled, plus the trigger's place there.
+   * 0: 0.2.0 or an older release wrote it, and the times of the triggers decide.
+   */
+  readonly sequence: number;
 }
+
+/** `superseded`: no attempt. A newer trigger, which `answer` names, replaced this one of a backfill or a replay before it was delivered. */
+export type LoggedVerdict = AttemptVerdict | 'superseded';
 
 /** An endpoint's answer as people may see it. */
 export interface ShownAnswer {
@@ -69,7 +80,7 @@ export interface DeliveryFilter {
   /** The header `webhook-id`, or its beginning: a delivery id, or the id of a batch. */
   readonly deliveryId?: string | undefined;
   /** `failed`: any but `delivered`, `skipped` and `profile-missing`. */
-  readonly verdict?: AttemptVerdict | 'failed' | undefined;
+  readonly verdict?: LoggedVerdict | 'failed' | undefined;
   readonly status?: number | undefined;
   readonly code?: string | undefined;
   readonly slowerThanMs?: number | undefined;

@@ -1,3 +1,5 @@
+import type { TriggerEvent } from './trigger.ts';
+
 /** A trigger in few bytes: its audience by its place in a table, `1` for enter, `0` for exit. */
 export type PackedTrigger = readonly [at: string, audience: number, event: 0 | 1, more?: PackedMore];
 
@@ -15,8 +17,23 @@ export interface PackedMore {
   readonly replay?: true;
   /** How often it has been redelivered as a dead letter; absent: never. */
   readonly redelivery?: number;
+  /** Requests that were made for it, or may have been; absent: none. */
+  readonly attempts?: number;
+  /** The older trigger that it replaced, until an attempt at this one is reported. */
+  readonly superseded?: SupersededTrigger;
   /** When the job accepted it, epoch ms; absent where that was at about `at` (`waitsSince`). */
   readonly since?: number;
+}
+
+/** A member's trigger that a backfill or a replay queued, and that a newer trigger of the same person and audience replaced. */
+export interface SupersededTrigger {
+  readonly event: TriggerEvent;
+  /** RFC 3339 */
+  readonly at: string;
+  /** As of a trigger in a slice; absent: none. */
+  readonly attempts?: number;
+  /** True: a replay queued it. */
+  readonly replay?: true;
 }
 
 /** Where the profile of a trigger is that does not carry it: the name of a profile holder of its job, and the place there, from 0. */

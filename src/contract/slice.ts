@@ -1,6 +1,6 @@
 import type { AnswerSettings, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
-import type { ProfileRef } from './holder.ts';
+import type { ProfileRef, SupersededTrigger } from './holder.ts';
 import type { ExportField, RequestShape } from './request-shape.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -20,10 +20,16 @@ export interface SliceTrigger {
   readonly profileOptional?: true;
   /** True: a replay tells it again. Only the delivery log depends on it. */
   readonly replay?: true;
+  /** True: a backfill found it, though its slice is not one of a backfill. Only logs, spans and metrics depend on it. */
+  readonly member?: true;
   /** How often it has been redelivered as a dead letter, from 1; absent: never. Only its trace depends on it. */
   readonly redelivery?: number;
-  /** Failed attempts so far, from 1; absent: none. */
+  /** Steps of the retry schedule that it has used up, from 1; absent: none. */
   readonly failures?: number;
+  /** Requests that were made for it so far, or may have been, over its whole life; absent: as many as `failures`. */
+  readonly attempts?: number;
+  /** The older trigger that it replaced before that was delivered. Only logs and traces depend on it. */
+  readonly superseded?: SupersededTrigger;
   /** With batches: the most triggers in its batch, since a larger one was refused; absent: none was. */
   readonly batchMost?: number;
 }

@@ -3,7 +3,7 @@ import type { Attempt, SliceRun } from './attempt.ts';
 import type { Audience } from './audience.ts';
 import type { DeedFilter, DeedPage, LoggedDeed } from './audit.ts';
 import type { AddressedAnswer, DeadLetter, DeadLetterState } from './dead-letter.ts';
-import type { DeliveryFilter, DeliveryLane, DeliveryRow } from './delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from './delivery.ts';
 import type { EndpointStatus, JobState, LastFailure, Waits } from './job-status.ts';
 import type { TriggerEvent } from './trigger.ts';
 
@@ -75,10 +75,6 @@ export interface MemberFound extends TraceLine {
 /** A slice that the trigger was in has ended, or is running. `at` is its end, or its start while it is running. */
 export interface TriggerAttempted extends TraceLine, Attempt {
   readonly kind: 'attempted';
-  /** How many requests were made for this trigger, including this one, as far as histories reach; absent when none was made. */
-  readonly attempt?: number;
-  /** By the delivery log: why it was sent; absent: as a live trigger, or by a history. */
-  readonly lane?: Exclude<DeliveryLane, 'live'>;
 }
 
 /** The trigger became a dead letter. */

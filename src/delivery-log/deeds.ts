@@ -1,17 +1,9 @@
 import type { DeedFilter, DeedPage, LoggedDeed } from '../contract/audit.ts';
 import { definedOf } from '../domain/json.ts';
 import { deadLetterId } from '../domain/names.ts';
-import {
-  conditionsOf,
-  cursorOf,
-  inMilliseconds,
-  newValues,
-  readCursor,
-  textOf,
-  type TimeText,
-} from './delivery-query.ts';
+import { conditionsOf, cursorOf, inMilliseconds, newValues, readCursor, textOf } from './delivery-query.ts';
 import type { StoredDeed } from './delivery-store.ts';
-import type { SqlQuery, SqlRow } from './log-sql.ts';
+import type { SqlQuery, SqlRow, TimeText } from './log-sql.ts';
 
 export const DEED_COLUMNS = ['id', 'at', 'job_id', 'kind', 'target', 'action', 'who', 'door', 'reason', 'details'];
 
@@ -65,7 +57,7 @@ export function deedsQuery(
   after?: string,
 ): SqlQuery {
   const { values, value } = newValues();
-  const [at, id] = (after === undefined ? undefined : readCursor(after)) ?? [];
+  const [at, , id] = (after === undefined ? undefined : readCursor(after)) ?? [];
   const where = [
     'true',
     ...conditionsOf(filter, value),
@@ -91,7 +83,7 @@ export function deedPage(rows: readonly SqlRow[], limit: number, open: (text: st
   const last = rows.length > limit ? rows[limit - 1] : undefined;
   return {
     entries: rows.slice(0, limit).map((row) => deedOf(row, open)),
-    ...(last === undefined ? {} : { next: cursorOf([String(last['at']), String(last['id']), 0]) }),
+    ...(last === undefined ? {} : { next: cursorOf([String(last['at']), 0, String(last['id']), 0]) }),
   };
 }
 

@@ -1,9 +1,9 @@
 import type { DeliveryFilter, DeliveryRow } from '../contract/delivery.ts';
 import { NO_FAILURES } from '../domain/verdict.ts';
-import { COLUMNS, type LogSql, type SqlQuery, type SqlRow } from './log-sql.ts';
+import { COLUMNS, type SqlQuery, type SqlRow, type TimeText } from './log-sql.ts';
 
 /** The place of a row in the order of pages: after it, the next page begins. */
-type DeliveryCursor = readonly [at: string, deliveryId: string, attempt: number];
+type DeliveryCursor = readonly [at: string, sequence: number, deliveryId: string, attempt: number];
 
 type Value = SqlQuery['values'][number];
 
@@ -22,8 +22,8 @@ export function newValues() {
 export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): SqlQuery {
   const { values, value } = newValues();
   const where = conditionsOf(filter, value);
-  if (after !== undefined) where.push(`(at, delivery_id, attempt) < (${after.map(value).join(', ')})`);
-  const order = 'deliveries.at DESC, delivery_id DESC, attempt DESC';
+  if (after !== undefined) where.push(`(at, sequence, delivery_id, attempt) < (${after.map(value).join(', ')})`);
+  const order = 'deliveries.at DESC, sequence DESC, delivery_id DESC, attempt DESC';
   return { text: `${selected(sql, PAGE_COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${value(limit)}`, values };
 }
 
@@ -39,7 +39,7 @@ export function batchQuery(sql: TimeText, batchId: string): SqlQuery {
 export function attemptsQuery(sql: TimeText, which: Pick<DeliveryFilter, 'deliveryId' | 'onlyJobs'>): SqlQuery {
   const { values, value } = newValues();
   const where = conditionsOf(which, value);
-  const order = 'deliveries.at, delivery_id, attempt';
+  const order = 'deliveries.at, sequence, delivery_id, attempt';
   return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
 }
 
@@ -47,8 +47,6 @@ export function attemptsQuery(sql: TimeText, which: Pick<DeliveryFilter, 'delive
 export function oldestQuery(sql: TimeText): SqlQuery {
   return { text: `SELECT ${sql.timeText('min(at)')} AS at FROM deliveries`, values: [] };
 }
-
-export type TimeText = Pick<LogSql, 'timeText'>;
 
 function selected(sql: TimeText, columns: readonly string[]): string {
   const names = columns.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
@@ -120,17 +118,18 @@ export function deliveryRowOf(found: SqlRow): DeliveryRow {
     ...(answer == null ? {} : { answer: String(answer) }),
     worker: text('worker'),
     lane: text('lane') as DeliveryRow['lane'],
+    sequence: Number(found['sequence'] ?? 0),
   };
 }
 
 /** Where a page that ends with this row continues. */
-export function cursorAfter({ at, deliveryId, attempt }: DeliveryRow): string {
-  return cursorOf([at, deliveryId, attempt]);
+export function cursorAfter({ at, sequence, deliveryId, attempt }: DeliveryRow): string {
+  return cursorOf([at, sequence, deliveryId, attempt]);
 }
 
 /** Where a search continues that has found all since then. */
 export function cursorBefore(at: string): string {
-  return cursorOf([at, '', 0]);
+  return cursorOf([at, 0, '', 0]);
 }
 
 /** The text of a place. */
@@ -145,10 +144,10 @@ const CURSOR_TIME = /^(?:19[7-9]|[2-9]\d\d)\d-\d\d-\d\dT[\d:.]+Z$/;
 export function readCursor(text: string): DeliveryCursor | undefined {
   try {
     const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
-    if (!Array.isArray(read) || read.length !== 3) return undefined;
-    const [at = '', deliveryId = '', attempt = ''] = read.map(String);
-    return CURSOR_TIME.test(at) && /^[0-9]{1,9}$/.test(attempt)
-      ? [inMilliseconds(at), deliveryId, Number(attempt)]
+    if (!Array.isArray(read) || read.length !== 4) return undefined;
+    const [at = '', sequence = '', deliveryId = '', attempt = ''] = read.map(String);
+    return CURSOR_TIME.test(at) && /^[0-9]{1,16}$/.test(sequence) && /^[0-9]{1,9}$/.test(attempt)
+      ? [inMilliseconds(at), Number(sequence), deliveryId, Number(attempt)]
       : undefined;
   } catch {
     return undefined;

@@ -5,7 +5,16 @@ import { codeOf } from '../domain/errors.ts';
 import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
 import { textOf } from './delivery-query.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { ADD_TO_KNOWN, COLUMNS, type LogSql, MAKE_INDEXES, type SqlRow, valuesOf, WRITER } from './log-sql.ts';
+import {
+  ADD_TO_KNOWN,
+  COLUMNS,
+  type LogSql,
+  MAKE_INDEXES,
+  secondsOf,
+  type SqlRow,
+  valuesOf,
+  WRITER,
+} from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
 import { hasLate, rollupsOf, tidyCounts } from './rollup.ts';
 
@@ -30,7 +39,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
   at TEXT NOT NULL, job_id TEXT NOT NULL, delivery_id TEXT NOT NULL, batch_id TEXT, person TEXT NOT NULL,
   audience TEXT NOT NULL, event TEXT NOT NULL, trigger_at TEXT NOT NULL, attempt INTEGER NOT NULL,
   verdict TEXT NOT NULL, status INTEGER, code TEXT, duration_ms REAL NOT NULL, request_bytes INTEGER NOT NULL,
-  answer TEXT, worker TEXT NOT NULL, lane TEXT NOT NULL, exchange TEXT
+  answer TEXT, worker TEXT NOT NULL, lane TEXT NOT NULL, sequence INTEGER NOT NULL DEFAULT 0, exchange TEXT
 );
 ${MAKE_INDEXES}
 CREATE TABLE IF NOT EXISTS delivery_writers (
@@ -41,6 +50,9 @@ CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delivery_days (${ROLLUP}) WITHOUT ROWID;
 ${makeDeeds('TEXT')}`;
+
+/** For a file that 0.2.0 made. */
+const ADD_SEQUENCE = 'ALTER TABLE deliveries ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0';
 
 const REMOVE_EXPIRED = `DELETE FROM deliveries WHERE rowid IN (
   SELECT rowid FROM deliveries WHERE at < ?1 LIMIT ${EXPIRED_ROWS})`;
@@ -147,6 +159,9 @@ export function fileSql(folder: string, mayWrite = false): LogSql {
   const file = new OpenFile(folder, () => open(folder));
   return {
     timeText: (column) => column,
+    minuteBefore: (column) => `strftime('%Y-%m-%dT%H:%M:%fZ', ${column}, '-1 minute')`,
+    // A cast takes the number that a text begins with.
+    instantOf: (column) => [`unixepoch(${secondsOf(column)})`, `CAST('0' || substr(${column}, 20) AS REAL)`],
     query: async ({ text, values }) => {
       try {
         if (inodeOf(folder) === undefined) return []; // Opening it would make one.
@@ -205,6 +220,8 @@ async function openToWrite(folder: string): Promise<LibsqlDatabase.Database> {
   // Readers then never wait for the writer. A crash of the machine may lose the last rows, and no more.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
   database.exec(MAKE_TABLES);
+  const hasSequence = database.prepare("SELECT 1 FROM pragma_table_info('deliveries') WHERE name = 'sequence'").get();
+  if (hasSequence === undefined) database.exec(ADD_SEQUENCE);
   return database;
 }
 

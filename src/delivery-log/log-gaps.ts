@@ -1,6 +1,5 @@
 import type { LogGap } from '../contract/delivery.ts';
-import type { TimeText } from './delivery-query.ts';
-import type { SqlQuery, SqlRow } from './log-sql.ts';
+import type { SqlQuery, SqlRow, TimeText } from './log-sql.ts';
 
 /** A writer that lives writes at least every 10 s. */
 const SILENT_MS = 60_000;

@@ -9,16 +9,29 @@ export interface SqlQuery {
 /** A row as a database gives it. */
 export type SqlRow = Readonly<Record<string, string | number | null>>;
 
-/** The database of a delivery log, as it is read. */
-export interface LogSql {
+/** How a database writes times in its statements. */
+export interface TimeText {
   /** The expression for a time as RFC 3339. */
   timeText(column: string): string;
+  /** The expression for the time a minute before. */
+  minuteBefore(column: string): string;
+  /** The expressions for the instant that a text of RFC 3339 names: whole seconds, and the fraction of the next one. */
+  instantOf(column: string): readonly [seconds: string, fraction: string];
+}
+
+/** The database of a delivery log, as it is read. */
+export interface LogSql extends TimeText {
   /**
    * Returns nothing as long as no worker has made the tables.
    * @throws DeliveryLogError
    */
   query(query: SqlQuery): Promise<readonly SqlRow[]>;
   close(): Promise<void>;
+}
+
+/** The expression for a text of RFC 3339 without its fraction of a second. */
+export function secondsOf(column: string): string {
+  return `substr(${column}, 1, 19) || ltrim(substr(${column}, 20), '.0123456789')`;
 }
 
 /** Columns of a delivery, in the order in which they are written. */
@@ -40,15 +53,29 @@ export const COLUMNS = [
   'answer',
   'worker',
   'lane',
+  'sequence',
   'exchange',
 ] as const;
 
 /** The values of a row, one for each column. */
 export function valuesOf(row: StoredRow): (string | number | undefined)[] {
   const { at, jobId, deliveryId, batchId, user, audience, event, triggerAt, attempt, verdict, status, code } = row;
-  const { durationMs, requestBytes, answer, worker, lane, exchange } = row;
+  const { durationMs, requestBytes, answer, worker, lane, sequence, exchange } = row;
   const trigger = [at, jobId, deliveryId, batchId, user, audience, event, triggerAt];
-  return [...trigger, attempt, verdict, status, code, durationMs, requestBytes, answer, worker, lane, exchange];
+  return [
+    ...trigger,
+    attempt,
+    verdict,
+    status,
+    code,
+    durationMs,
+    requestBytes,
+    answer,
+    worker,
+    lane,
+    sequence,
+    exchange,
+  ];
 }
 
 /** Each serves a question of `delivery-query.ts`. */

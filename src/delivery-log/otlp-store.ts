@@ -129,6 +129,7 @@ function recordOf(row: StoredRow): object {
       'triggers.event': event,
       'triggers.at': row.triggerAt,
       'triggers.attempt': row.attempt,
+      'triggers.sequence': row.sequence,
       'triggers.verdict': verdict,
       'triggers.lane': row.lane,
       'triggers.duration_ms': Math.ceil(row.durationMs),

@@ -23,8 +23,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
   answer text,
   worker text NOT NULL,
   lane text NOT NULL,
+  sequence bigint NOT NULL DEFAULT 0,
   exchange text
 ) PARTITION BY RANGE (at);
+ALTER TABLE deliveries ADD COLUMN IF NOT EXISTS sequence bigint NOT NULL DEFAULT 0;
 ${MAKE_INDEXES}
 CREATE TABLE IF NOT EXISTS delivery_writers (
   writer text PRIMARY KEY,

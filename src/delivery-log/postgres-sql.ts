@@ -2,7 +2,7 @@ import { Pool } from 'pg';
 import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { DeliveryLogError } from './log-error.ts';
-import type { LogSql } from './log-sql.ts';
+import { type LogSql, secondsOf, type TimeText } from './log-sql.ts';
 import { type LogDatabase, logConnection } from './postgres-database.ts';
 
 const CONNECTIONS = 4;
@@ -12,6 +12,15 @@ const NO_TABLE = '42P01';
 const READ_ONLY = { options: '-c default_transaction_read_only=on -c work_mem=32MB' };
 const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
 
+export const POSTGRES_TIMES: TimeText = {
+  timeText: (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+  minuteBefore: (column) => `${column} - interval '1 minute'`,
+  instantOf: (column) => [
+    `extract(epoch FROM (${secondsOf(column)})::timestamptz)`,
+    `('0' || coalesce(substring(${column} from '[.][0-9]+'), ''))::numeric`,
+  ],
+};
+
 /** The delivery log in PostgreSQL, as it is read; with `mayWrite`, also to change it. Does not connect yet. */
 export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
   const { settings, shown } = logConnection(database);
@@ -19,7 +28,7 @@ export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
   // A connection that ends while unused does not matter, but without a listener it would end the process.
   pool.on('error', () => undefined);
   return {
-    timeText: (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
+    ...POSTGRES_TIMES,
     query: async ({ text, values }) => {
       try {
         return (await pool.query({ text, values: [...values], types: AS_TEXT })).rows;

@@ -1,7 +1,8 @@
 import type { DeliveryLog } from '../activities/slice-telemetry.ts';
-import type { DeliveryLane, Exchange } from '../contract/delivery.ts';
-import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
+import type { Exchange } from '../contract/delivery.ts';
+import type { SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
+import { laneOf, nextAttempt, supersededText } from '../domain/slice.ts';
 import { sha256 } from '../webhook/request-maker.ts';
 import { storedDeed } from './deeds.ts';
 import type { LogWriter } from './log-writer.ts';
@@ -21,15 +22,39 @@ export interface SliceRowsOptions {
 export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions): DeliveryLog {
   return {
     deedDone: (id, deed) => writer.addDeed(storedDeed(id, deed, seal)),
-    sliceBegan: (slice, jobId) => {
+    sliceBegan: (slice, jobId, scheduledAtMs) => {
       const slugs = new Map(slice.audiences.map(({ id, slug }) => [id, slug]));
       const { subscriptionId } = slice.settings;
+      const addSuperseded = (by: SliceTrigger, sequence: number): void => {
+        if (by.superseded === undefined) return;
+        const { event, at, attempts = 0, replay } = by.superseded;
+        const { user, audience } = by;
+        writer.add({
+          at: timeNow(),
+          jobId,
+          deliveryId: deliveryId(subscriptionId, { user, audience, event, at }, sha256),
+          user,
+          audience: slugs.get(audience) ?? audience,
+          event,
+          triggerAt: at,
+          attempt: attempts,
+          verdict: 'superseded',
+          durationMs: 0,
+          requestBytes: 0,
+          answer: supersededText(by),
+          worker,
+          lane: replay === true ? 'replay' : 'backfill',
+          sequence,
+        });
+      };
       return {
         wantsExchange: (verdict) => verdict !== 'delivered' || bodies === 'all',
         attempted: (index, { status, code, answer, durationMs }, verdict, request) => {
           const trigger = slice.triggers[index];
           if (trigger === undefined) return;
           const exchange = request?.exchange;
+          const sequence = sequenceOf(scheduledAtMs, index);
+          addSuperseded(trigger, sequence);
           // One literal: this is done for each delivery.
           writer.add({
             at: timeNow(),
@@ -40,7 +65,7 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
             audience: slugs.get(trigger.audience) ?? trigger.audience,
             event: trigger.event,
             triggerAt: trigger.at,
-            attempt: (trigger.failures ?? 0) + 1,
+            attempt: nextAttempt(trigger),
             verdict,
             status,
             code,
@@ -50,6 +75,7 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
             answer: seal === undefined || request === undefined ? (exchange?.response?.body ?? answer) : undefined,
             worker,
             lane: laneOf(slice, trigger),
+            sequence,
             exchange: exchange && textOf(exchange),
           });
         },
@@ -74,7 +100,10 @@ function timeNow(): string {
   return `${beginning}${String(nowMs % 1_000).padStart(3, '0')}Z`;
 }
 
-function laneOf({ kind = 'live' }: SliceInput, { redelivery, replay }: SliceTrigger): DeliveryLane {
-  if (replay === true) return 'replay';
-  return redelivery === undefined ? kind : 'redelivery';
+/** A slice has at most as many triggers. */
+const PLACES = 1_000;
+
+/** Places a row in its job. A person is in one slice at a time, and the server schedules the next one when that has ended. */
+function sequenceOf(scheduledAtMs: number, place: number): number {
+  return scheduledAtMs * PLACES + Math.min(place, PLACES - 1);
 }

@@ -107,7 +107,8 @@ export function redeliveryOf(
   letter: DeadLetter,
   request: Pick<Redelivery, 'asking' | 'force' | 'isWithdrawn'>,
 ): Redelivery {
-  const { subscriptionId, user, audience, event, at, profile, profileBytes, profileRef, redeliveries } = letter;
+  const { subscriptionId, user, audience, event, at, profile, profileBytes, profileRef, redeliveries, attempts } =
+    letter;
   return {
     subscriptionId,
     ...request,
@@ -120,6 +121,7 @@ export function redeliveryOf(
       ...(profileBytes === undefined ? {} : { profileBytes }),
       ...(profileRef === undefined ? {} : { profileRef }),
       redelivery: redeliveries + 1,
+      attempts,
     },
   };
 }
@@ -191,7 +193,7 @@ function readContent(
 ): Pick<ReadRedelivery, 'subscriptionId' | 'user' | 'trigger'> | string {
   if (typeof subscriptionId !== 'string') return '"subscriptionId" must be a string';
   if (!isRecord(trigger)) return '"trigger" must be a JSON object';
-  const { redelivery } = trigger;
+  const { redelivery, attempts } = trigger;
   if (!isCount(redelivery)) return '"redelivery" must be a number from 1';
   const profileRef = Array.isArray(trigger['profileRef'])
     ? readProfileRef(trigger['profileRef'][0], trigger['profileRef'][1])
@@ -201,7 +203,8 @@ function readContent(
   if (!reading.ok) return reading.reason;
   const { user: whose, at, ...rest } = reading.trigger;
   if (at === undefined) return '"at" is missing';
-  return { subscriptionId, user: whose, trigger: { ...rest, at, redelivery } };
+  const made = isCount(attempts) ? { attempts } : {};
+  return { subscriptionId, user: whose, trigger: { ...rest, at, redelivery, ...made } };
 }
 
 function isId(value: unknown): value is string {

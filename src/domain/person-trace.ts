@@ -9,6 +9,7 @@ import type {
   TriggerDied,
   TriggerReceived,
 } from '../contract/trace.ts';
+import type { SliceTrigger } from '../contract/slice.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { readRedelivery } from './dead-letter.ts';
 import { deliveryId } from './delivery-id.ts';
@@ -16,13 +17,12 @@ import { instantOf } from './instant.ts';
 import { isMemberPage } from './job/arriving.ts';
 import type { Arrival } from './job/steps.ts';
 import { membersOf } from './job/queue/waiting-pages.ts';
-import { unpackTrigger } from './job/queue/chain.ts';
 import { type NewestChanges, newerChange } from './job/queue/memory.ts';
 import { type CarriedJob, isCarriedJob } from './job/carrying.ts';
 import { isPreparedJob } from './job/operating.ts';
 import { isRecord } from './json.ts';
 import { deadLetterId, findAudience } from './names.ts';
-import { attemptsOf, didAsk } from './slice.ts';
+import { attemptsOf, supersededText } from './slice.ts';
 import { MAX_TRIGGER_BYTES, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 
@@ -52,8 +52,8 @@ export class PersonTrace {
   #dropsStale = false;
   #newest: NewestChanges = new Map();
   #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
-  /** By delivery id. */
-  readonly #attemptCounts = new Map<string, number>();
+  /** Triggers that are known to be superseded, by delivery id: each is told once. */
+  readonly #superseded = new Set<string>();
   /** Whether the job was told to drop waiting triggers. */
   #isDiscarding = false;
   /** Pages that are sent twice contain nothing new. */
@@ -94,16 +94,11 @@ export class PersonTrace {
     return isPreparedJob(input) ? this.#prepared(input) : [];
   }
 
-  #carriedOn({ job, chains, audiences, newest }: CarriedJob): void {
+  #carriedOn({ job, newest }: CarriedJob): void {
     this.#dropsStale = job.definition.stale === 'drop';
     if (this.#dropsStale) this.#newest = new Map(newest);
     this.#audiences = job.audiences;
     this.#names = [...job.audiences, ...job.formerAudiences];
-    const [, [head] = [], more] = chains.find(([user]) => user === this.#user) ?? [];
-    if (head === undefined || more?.failures === undefined) return;
-    const id = deliveryId(job.subscriptionId, { user: this.#user, ...unpackTrigger(head, audiences) });
-    // All that is known from runs that were not read.
-    if (!this.#attemptCounts.has(id)) this.#attemptCounts.set(id, more.failures);
   }
 
   /** A definition or an edit took effect. */
@@ -219,22 +214,28 @@ export class PersonTrace {
       isOver ||= outcome === 'failed' || outcome === 'skipped' || outcome === 'unsent';
       return true;
     });
-    return attempts.map((attempt) => {
-      const nth = didAsk(attempt) ? this.#countAttempt(attempt.deliveryId, attempt.outcome === 'delivered') : undefined;
+    const told = attempts.map((attempt): Traced => {
       const at = attempt.endedAt ?? attempt.startedAt ?? instantOf(fact.atMs);
-      return { kind: 'attempted', at, ...attempt, ...(nth === undefined ? {} : { attempt: nth }) };
+      return { kind: 'attempted', at, ...attempt };
     });
+    return [...triggers.flatMap((trigger) => this.#replaced(fact, trigger)), ...told];
   }
 
-  #countAttempt(id: string, isLast: boolean): number {
-    const count = (this.#attemptCounts.get(id) ?? 0) + 1;
-    if (isLast) this.#attemptCounts.delete(id);
-    else this.#attemptCounts.set(id, count);
-    return count;
+  /** The trigger that this one replaced. */
+  #replaced({ slice, runId, atMs, startedAtMs = atMs }: FactOf<'slice'>, by: SliceTrigger): Traced[] {
+    const { user, audience, superseded } = by;
+    if (user !== this.#user || superseded === undefined) return [];
+    const { event, at: triggerAt, replay } = superseded;
+    const id = deliveryId(slice.settings.subscriptionId, { user, audience, event, at: triggerAt });
+    if (this.#superseded.has(id)) return [];
+    this.#superseded.add(id);
+    const trigger = { jobId: this.#jobId, runId, user, event, audience: this.#slugOf(audience), triggerAt };
+    const lane = replay === true ? 'replay' : 'backfill';
+    const what = { outcome: 'superseded' as const, answer: supersededText(by), deliveryId: id, lane } as const;
+    return [{ kind: 'attempted', at: instantOf(startedAtMs), ...trigger, ...what }];
   }
 
   #died(letter: DeadLetter): Omit<TriggerDied, 'state' | 'notice'> {
-    this.#attemptCounts.delete(letter.deliveryId);
     return {
       kind: 'died',
       jobId: this.#jobId,

@@ -1,10 +1,12 @@
 import type { Attempt, SliceEnd, SliceRun } from '../contract/attempt.ts';
+import type { DeliveryLane } from '../contract/delivery.ts';
 import type {
   FailedAttempt,
   HalvedBatches,
   PackedSlice,
   PackedSliceTrigger,
   SliceInput,
+  SliceKind,
   SliceProgress,
   SliceReport,
   SliceTrigger,
@@ -44,6 +46,28 @@ export function unpackSlice(packed: PackedSlice): SliceInput {
     return { user, event: what % 2 === 1 ? 'enter' : 'exit', at, ...more, audience };
   });
   return { ...packed, triggers };
+}
+
+/** The number of the next request for a trigger, from 1, over its whole life. */
+export function nextAttempt({ attempts, failures = 0 }: Pick<SliceTrigger, 'attempts' | 'failures'>): number {
+  return (attempts ?? failures) + 1;
+}
+
+/** Why a trigger is sent. A slice of live triggers may have members among them, and one of members may have dead letters that came back. */
+export function laneOf({ kind = 'live' }: Pick<SliceInput, 'kind'>, trigger: SliceTrigger): DeliveryLane {
+  if (trigger.replay === true) return 'replay';
+  if (trigger.redelivery !== undefined) return 'redelivery';
+  return trigger.member === true ? 'backfill' : kind;
+}
+
+/** Says what replaced a trigger. */
+export function supersededText({ event, at }: Pick<SliceTrigger, 'event' | 'at'>): string {
+  return `replaced by the newer ${event} of ${at}`;
+}
+
+/** Whether it counts with live triggers, or with members and dead letters that came back. */
+export function kindOf(slice: Pick<SliceInput, 'kind'>, trigger: SliceTrigger): SliceKind {
+  return laneOf(slice, trigger) === 'live' ? 'live' : 'backfill';
 }
 
 // Another build may have written a report or a heartbeat, so both are foreign data: they are read completely before anything depends on
@@ -178,6 +202,7 @@ export function attemptsOf(
     const came = outcomeOf(index);
     if (!isMeant(index, came.outcome)) return [];
     const { user, event, audience, at } = trigger;
+    const lane = laneOf(slice, trigger);
     return {
       jobId: place.jobId,
       runId: place.runId,
@@ -189,6 +214,8 @@ export function attemptsOf(
       audience: slice.audiences.find(({ id }) => id === audience)?.slug ?? audience,
       triggerAt: at,
       deliveryId: deliveryId(subscriptionId, trigger, hash),
+      ...(lane === 'live' ? {} : { lane }),
+      ...(didAsk(came) ? { attempt: nextAttempt(trigger) } : {}),
       ...came,
     };
   });

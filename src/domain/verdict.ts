@@ -98,8 +98,11 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   'worker-fault': { ...NOT_REQUESTED, isOfEverybody: true },
 };
 
-/** Verdicts of attempts that are no failures: nothing was to be sent, or not yet. Counts and searches for failures leave them out. */
-export const NO_FAILURES = Object.entries(VERDICTS).flatMap(([verdict, { isShown }]) => (isShown ? [] : [verdict]));
+/** Verdicts that are no failures: nothing was to be sent, or not yet, or not any more. Counts and searches for failures leave them out. */
+export const NO_FAILURES = [
+  ...Object.entries(VERDICTS).flatMap(([verdict, { isShown }]) => (isShown ? [] : [verdict])),
+  'superseded',
+];
 
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
 export function wasRequested(verdict: Verdict, code: string | undefined): boolean {

@@ -2,6 +2,7 @@ import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
+import { kindOf } from '../domain/slice.ts';
 import { sha256 } from '../webhook/request-maker.ts';
 
 /** A span that has ended. See docs/tracing.md for their names and attributes. */
@@ -81,7 +82,6 @@ interface OpenRequest {
  */
 export class SliceSpans implements SliceTracing {
   readonly #options: SliceSpansOptions;
-  readonly #job: Readonly<Record<string, string>>;
   readonly #server: Readonly<Record<string, string | number>>;
   /** Requests whose spans will be exported, by the places of their triggers. */
   readonly #open = new Map<number, OpenRequest>();
@@ -89,10 +89,8 @@ export class SliceSpans implements SliceTracing {
   #lookUp: Pick<Span, 'startMs' | 'endMs' | 'isError'> | undefined;
 
   constructor(options: SliceSpansOptions) {
-    const { slice, jobId } = options;
     this.#options = options;
-    this.#job = { 'triggers.job_id': jobId, 'triggers.kind': slice.kind ?? 'live' };
-    this.#server = serverOf(new URL(slice.settings.webhookUrl));
+    this.#server = serverOf(new URL(options.slice.settings.webhookUrl));
   }
 
   profilesRead(startedAtMs: number, isAnswered: boolean): void {
@@ -148,7 +146,7 @@ export class SliceSpans implements SliceTracing {
     const place = { traceId: deliveryId, parentSpanId };
     this.#tellLookUp(index, trigger, place);
     const attributes = {
-      ...this.#job,
+      ...this.#jobOf(trigger),
       'triggers.event': trigger.event,
       'triggers.verdict': verdict,
       ...more,
@@ -158,8 +156,8 @@ export class SliceSpans implements SliceTracing {
   }
 
   /** Once per trigger, even if two requests are made for it. */
-  #tellLookUp(index: number, { profile }: SliceTrigger, place: Pick<Span, 'traceId' | 'parentSpanId'>): void {
-    if (this.#lookUp === undefined || profile !== undefined || this.#withLookUp.has(index)) return;
+  #tellLookUp(index: number, trigger: SliceTrigger, place: Pick<Span, 'traceId' | 'parentSpanId'>): void {
+    if (this.#lookUp === undefined || trigger.profile !== undefined || this.#withLookUp.has(index)) return;
     this.#withLookUp.add(index);
     const spanId = this.#options.newSpanId();
     this.#options.tell({
@@ -167,17 +165,23 @@ export class SliceSpans implements SliceTracing {
       ...place,
       spanId,
       isRequest: false,
-      attributes: this.#job,
+      attributes: this.#jobOf(trigger),
       ...this.#lookUp,
     });
   }
 
   #tellDelivered(index: number, deliveryId: string, requestMs: number, endMs: number): void {
-    const { at, event, redelivery = 0 } = this.#triggerAt(index);
-    const attributes = { ...this.#job, 'triggers.event': event, 'triggers.verdict': 'delivered' };
+    const trigger = this.#triggerAt(index);
+    const { at, event, redelivery = 0 } = trigger;
+    const attributes = { ...this.#jobOf(trigger), 'triggers.event': event, 'triggers.verdict': 'delivered' };
     this.#options.tell(
       triggerSpan({ deliveryId, redelivery, at, latestMs: requestMs, endMs, attributes, isError: false }),
     );
+  }
+
+  #jobOf(trigger: SliceTrigger): Readonly<Record<string, string>> {
+    const { slice, jobId } = this.#options;
+    return { 'triggers.job_id': jobId, 'triggers.kind': kindOf(slice, trigger) };
   }
 
   #triggerAt(index: number): SliceTrigger {

@@ -5,6 +5,7 @@ import type { DeliverySettings } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId, type Sha256 } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
+import { nextAttempt } from '../domain/slice.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorizations.ts';
 import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
@@ -183,13 +184,10 @@ export class RequestMaker {
   }
 }
 
-function itemFields(
-  { user, event, at, failures = 0 }: SentTrigger,
-  id: string,
-  { audience }: PayloadParts,
-): Omit<ItemScope, 'data' | 'body'> {
+function itemFields(trigger: SentTrigger, id: string, { audience }: PayloadParts): Omit<ItemScope, 'data' | 'body'> {
+  const { user, event, at } = trigger;
   const action = event === 'enter' ? 'entered' : 'exited';
-  return { id: user, event, action, audience, at, delivery_id: id, attempt: failures + 1 };
+  return { id: user, event, action, audience, at, delivery_id: id, attempt: nextAttempt(trigger) };
 }
 
 /** The costly parts are made only when a template reads them. A template may write a whole item, and its text does not tell whether it does. */

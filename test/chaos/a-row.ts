@@ -20,5 +20,6 @@ export function rowOf(
     requestBytes: 1,
     worker,
     lane,
+    sequence: 0,
   };
 }

@@ -1,11 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { changeKey, type Incidents, judge, type SeenRequest, UNREPORTED_MS } from '../../chaos/judge.ts';
-import { judgeLog } from '../../chaos/judge-log.ts';
+import { judgeLog, misnumberedOf } from '../../chaos/judge-log.ts';
 import { SoakLedger } from '../../chaos/soak-ledger.ts';
 import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
+import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { Answer } from '../../src/local/receiver.ts';
+import { aDelivery } from '../delivery-log/a-delivery.ts';
 import { rowOf } from './a-row.ts';
 
 describe('the judge', () => {
@@ -285,4 +287,11 @@ describe('trouble', () => {
   function isThrottle(answer: Answer): boolean {
     return typeof answer === 'object' && answer.status === 429;
   }
+});
+
+test('numbers of attempts rise with each request of a trigger, also over a redelivery; a replay counts for itself', () => {
+  const row = (sequence: number, attempt: number, lane: DeliveryRow['lane'] = 'live') =>
+    aDelivery({ sequence, attempt, lane });
+  expect(misnumberedOf([row(2, 2), row(1, 1), row(3, 3, 'redelivery'), row(4, 1, 'replay')])).toEqual([]);
+  expect(misnumberedOf([row(1, 1), row(2, 1, 'redelivery')])).toMatchObject([{ sequence: 2 }]);
 });

@@ -17,6 +17,7 @@ export function aDelivery(more: Partial<DeliveryRow> = {}): DeliveryRow {
     requestBytes: 300,
     worker: '1@here',
     lane: 'live',
+    sequence: 0,
     ...more,
   };
 }

@@ -7,6 +7,7 @@ import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/patience.ts';
 import { aDelivery } from './a-delivery.ts';
+import { POSTGRES_TIMES } from '../../src/delivery-log/postgres-sql.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
@@ -31,10 +32,9 @@ const ROWS: readonly DeliveryRow[] = Array.from({ length: 60 }, (_, n) => ({
   ...(n % 6 === 0 ? { answer: 'no' } : {}),
   worker: '1@here',
   lane: 'live',
+  sequence: n,
 }));
-const NEWEST_FIRST = ROWS.toSorted(
-  (a, b) => b.at.localeCompare(a.at) || (b.deliveryId < a.deliveryId ? -1 : 1) || b.attempt - a.attempt,
-);
+const NEWEST_FIRST = ROWS.toSorted((a, b) => b.at.localeCompare(a.at) || b.sequence - a.sequence);
 
 const KEY = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
 const SEALED = sealingWith([KEY]).seal?.('{"request":{"body":"hello"},"response":{"headers":[],"body":"no"}}');
@@ -256,7 +256,7 @@ test('a log that was kept without sums of days is counted at once, and summed up
 
 test('a page of some days reads no other partition', async () => {
   const filter = { since: '2026-11-10T00:00:00Z', until: '2026-11-12T00:00:00Z' };
-  const { text, values } = deliveryQuery({ timeText: (column) => column }, filter, 50);
+  const { text, values } = deliveryQuery(POSTGRES_TIMES, filter, 50);
   const plan = await database.query(`EXPLAIN ${text}`, values);
   const partitions = plan.flatMap((line) => String(line['QUERY PLAN']).match(/deliveries_2026\d{4}\b/g) ?? []);
   expect([...new Set(partitions)].toSorted()).toEqual(['deliveries_20261110', 'deliveries_20261111']);

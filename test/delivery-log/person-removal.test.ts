@@ -34,6 +34,7 @@ function row(n: number, user: string, more: Partial<StoredRow> = {}): StoredRow 
     answer: 'no',
     worker: '1@here',
     lane: 'live',
+    sequence: 0,
     ...more,
   };
 }

@@ -55,7 +55,7 @@ test('a person with the longest id has a summary that the server takes', () => {
 
 const ASKED = { asking: { workflowId: 'dead-letter-1', runId: 'run', question: 1 }, force: false, isWithdrawn: false };
 
-test('the job is given the trigger as it was, and which redelivery this is', () => {
+test('the job is given the trigger as it was, which redelivery this is, and how many attempts were made', () => {
   expect(redeliveryOf(aDeadLetter(), ASKED)).toEqual({
     subscriptionId: '5b'.repeat(16),
     ...ASKED,
@@ -64,6 +64,7 @@ test('the job is given the trigger as it was, and which redelivery this is', () 
       audience: 'ab'.repeat(16),
       event: 'enter',
       at: '2020-10-14T13:27:33.916374949-07:00',
+      attempts: 1,
       redelivery: 1,
     },
   });

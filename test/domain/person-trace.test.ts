@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { RedeliveryRefusal } from '../../src/contract/dead-letter.ts';
-import type { SliceReport } from '../../src/contract/slice.ts';
+import type { SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { carryJob } from '../../src/domain/job/carrying.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
@@ -19,7 +19,12 @@ const signalled = (...arrivals: Arrival[]): JobFact => ({ ...came, kind: 'signal
 const entered = (trigger: object): JobFact => signalled({ kind: 'trigger', raw: { at, ...trigger }, event: 'enter' });
 const prepared: JobFact = { ...came, kind: 'prepared', result: { ok: true, audiences: AUDIENCES } };
 
-function sliceOf(users: readonly string[], report: Partial<SliceReport> = {}): JobFact {
+/** @param more of each trigger. */
+function sliceOf(
+  users: readonly string[],
+  report: Partial<SliceReport> = {},
+  more: Partial<SliceTrigger> = {},
+): JobFact {
   const job = new AJob(1);
   for (const user of users) job.signal(user, 'enter', { at });
   const [slice] = job.dispatch();
@@ -27,7 +32,7 @@ function sliceOf(users: readonly string[], report: Partial<SliceReport> = {}): J
   return {
     ...came,
     kind: 'slice',
-    slice: { ...slice, triggers: users.map((user) => ({ user, audience: A?.id ?? '', event: 'enter', at })) },
+    slice: { ...slice, triggers: users.map((user) => ({ user, audience: A?.id ?? '', event: 'enter', at, ...more })) },
     end: { kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1, ...report } },
   };
 }
@@ -89,22 +94,29 @@ test('an edit that was refused changes nothing', () => {
   expect(same.take(entered({ user: 'p', audience: 'a' }))[0]).not.toHaveProperty('refused');
 });
 
-test('attempts of a trigger are counted over all slices, but only if the endpoint was asked', () => {
+test('an attempt has the number that its slice gives it, but only if the endpoint was asked', () => {
   const one = trace();
   const failed = (attempt: object) => one.take(sliceOf(['p'], { failed: [{ index: 0, durationMs: 1, ...attempt }] }));
   expect(failed({ status: 503 })).toMatchObject([{ attempt: 1 }]);
   expect(failed({ code: 'SOURCE_UNAVAILABLE' })[0]).not.toHaveProperty('attempt');
-  expect(one.take(sliceOf(['p']))).toMatchObject([{ attempt: 2, outcome: 'delivered' }]);
+  expect(one.take(sliceOf(['p'], {}, { attempts: 3, failures: 1 }))).toMatchObject([
+    { attempt: 4, outcome: 'delivered' },
+  ]);
 });
 
-test('attempts of runs that the server has forgotten are counted as the job carried them', () => {
-  const job = new AJob(1);
-  job.signal('p', 'enter', { at });
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
-  const late = new PersonTrace('job', 'p');
-  late.take({ ...came, kind: 'began', args: [carryJob(job.state)] });
-  expect(late.take(sliceOf(['p']))).toMatchObject([{ attempt: 2 }]);
+test('a trigger that was replaced is told once, with what replaced it', () => {
+  const one = trace();
+  const superseded = { event: 'enter', at: '2026-11-25T08:00:00Z', attempts: 1 } as const;
+  expect(one.take(sliceOf(['p'], {}, { superseded }))).toMatchObject([
+    {
+      outcome: 'superseded',
+      triggerAt: superseded.at,
+      lane: 'backfill',
+      answer: `replaced by the newer enter of ${at}`,
+    },
+    { outcome: 'delivered', triggerAt: at },
+  ]);
+  expect(one.take(sliceOf(['p'], {}, { superseded }))).toHaveLength(1);
 });
 
 test('unsent triggers behind a failure of the same person are not reported; one that was unsent by itself is', () => {

@@ -80,6 +80,7 @@ test('an attempt gives person, job, run, slice, times and webhook-id, and nothin
   expect(first).toEqual({
     jobId: 'vip-to-crm',
     runId: 'run',
+    attempt: 1,
     sliceId: 7,
     startedAt: '2026-11-25T14:03:20.500000000Z',
     endedAt: '2026-11-25T14:03:21.000000000Z',

@@ -85,7 +85,7 @@ async function lastRows(log: AttemptLog, filter: DeliveryFilter): Promise<Delive
 
 /** Returns the dead letters of these attempts that somebody has decided, with who did, oldest first. */
 async function decidedLetters(log: AttemptLog, rows: readonly DeliveryRow[]): Promise<TriggerDied[]> {
-  const failed = rows.filter(({ verdict }) => verdict !== 'delivered');
+  const failed = rows.filter(({ verdict }) => verdict !== 'delivered' && verdict !== 'superseded');
   const ids = [...new Set(failed.map(({ deliveryId }) => deliveryId))].slice(0, MOST_DECIDED);
   if (ids.length === 0) return [];
   const { entries } = await log.deeds({ deadLettersOf: ids, since: failed.at(-1)?.at }, MOST_DECIDED);
@@ -129,17 +129,17 @@ function knowsNothing(now: Standing): boolean {
 
 function attemptedIn(row: DeliveryRow): TriggerAttempted {
   const { at, jobId, user, event, audience, triggerAt, deliveryId, verdict, status, code, answer, lane } = row;
-  const outcome = verdict === 'delivered' || verdict === 'skipped' ? verdict : 'failed';
+  const isFailure = verdict !== 'delivered' && verdict !== 'skipped' && verdict !== 'superseded';
   const trigger = { jobId, user, event, audience, triggerAt, deliveryId };
   return {
     ...trigger,
     ...definedOf({ status, code, answer }),
-    ...(verdict === 'delivered' ? {} : { verdict }),
+    ...(verdict === 'delivered' || verdict === 'superseded' ? {} : { verdict }),
     ...(lane === 'live' ? {} : { lane }),
     ...(row.durationMs > 0 ? { durationMs: row.durationMs, attempt: row.attempt } : {}),
     kind: 'attempted',
     at,
     endedAt: at,
-    outcome,
+    outcome: isFailure ? 'failed' : verdict,
   };
 }

@@ -155,8 +155,8 @@ interface EndedRun {
   readonly wasTakenUp: boolean;
   /** Everything that was signalled to it, one by one, oldest first. */
   readonly arrivals: Remains['arrivals'];
-  /** The slices that ended normally. */
-  readonly reports: Remains['reports'];
+  /** The slices, and what is known of their ends. */
+  readonly ends: Remains['ends'];
 }
 
 type Signalled = Extract<JobFact, { kind: 'signalled' | 'unreadable' }>;
@@ -167,19 +167,18 @@ async function readEndedRun(client: Client, workflowId: string, runId: string): 
   let wasTakenUp = false;
   const signals: Signalled[] = [];
   const marks = new Set<string>();
-  const reports: EndedRun['reports'][number][] = [];
+  const ends: EndedRun['ends'][number][] = [];
   for await (const fact of runFacts(client, workflowId, runId)) {
     if (fact.kind === 'began') ({ args } = fact);
     else if (fact.kind === 'ran') wasTakenUp = true;
     else if (fact.kind === 'signalled' || fact.kind === 'unreadable') signals.push(fact);
     else if (fact.kind === 'marked') marks.add(fact.name);
-    else if (fact.kind === 'slice' && fact.end.kind === 'reported')
-      reports.push({ slice: fact.slice, report: fact.end.report });
+    else if (fact.kind === 'slice') ends.push(fact);
   }
   const arrivals = signals.flatMap((signal, index) =>
     takenOf(signal, marks.has(refusedSignalMarker(index + 1))).map((arrival) => ({ arrival, at: signal.atMs })),
   );
-  return { input: args[0], hasSurplusInput: hasSurplus(args), wasTakenUp, arrivals, reports };
+  return { input: args[0], hasSurplusInput: hasSurplus(args), wasTakenUp, arrivals, ends };
 }
 
 /**
@@ -197,7 +196,7 @@ async function remainsOf(client: Client, ended: WorkflowExecutionDescription, ru
   const inFlight = new Set(running);
   return {
     carried,
-    reports: run.reports.filter(({ slice }) => inFlight.has(slice.sliceId)),
+    ends: run.ends.filter(({ slice }) => inFlight.has(slice.sliceId)),
     arrivals: run.arrivals.slice(admitted),
   };
 }

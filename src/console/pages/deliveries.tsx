@@ -182,11 +182,12 @@ function Deliveries({ list, listPath, live, open }: DeliveriesProps): JSX.Elemen
   );
 }
 
-function keyOf({ at, deliveryId, attempt }: DeliveryRow): string {
-  return `${at} ${deliveryId} ${attempt}`;
+function keyOf({ at, deliveryId, attempt, sequence }: DeliveryRow): string {
+  return `${at} ${deliveryId} ${attempt} ${sequence}`;
 }
 
 function outcomeOf({ verdict }: DeliveryRow): { readonly state: string; readonly tone: string } {
+  if (verdict === 'superseded') return { state: verdict, tone: 'quiet' };
   return { state: verdict, tone: verdict === 'delivered' ? 'good' : VERDICTS[verdict].isShown ? 'bad' : 'quiet' };
 }
 

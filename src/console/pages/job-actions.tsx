@@ -189,7 +189,7 @@ function Reason(props: Pick<TypedProps, 'value' | 'onInput' | 'isFirst'>): JSX.E
   return <Typed id="reason" label="Reason (optional)" hint="The job's history shows it." {...props} />;
 }
 
-/** What was counted before it is sent. */
+/** The count before anything is sent. */
 function Counts({ counts }: { readonly counts: readonly (readonly [name: string, count: number])[] }): JSX.Element {
   return (
     <dl class="rows">
@@ -219,7 +219,7 @@ const WAITING = [
 
 function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   const { jobId, label, kept, deadLettersWaiting = status.deadLetters, deadLettersOfEarlierJobs = 0 } = status;
-  // Nobody can send those of an earlier job in any case.
+  // Letters of an earlier job can never be sent.
   const letters = Math.max(0, deadLettersWaiting - deadLettersOfEarlierJobs);
   const [waiting, setWaiting] = useState<(typeof WAITING)[number][0]>(
     kept !== undefined ? 'discard' : letters > 0 ? 'keep' : 'deliver',

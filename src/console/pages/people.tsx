@@ -246,7 +246,8 @@ function Attempted({ event }: { readonly event: Extract<TraceEvent, { kind: 'att
   const tone = outcome === 'delivered' ? 'good' : outcome === 'failed' ? 'bad' : 'quiet';
   const hint = (
     <>
-      {answer !== '' && (
+      {outcome === 'superseded' && `It was ${answer}. `}
+      {outcome !== 'superseded' && answer !== '' && (
         <>
           They said: “<Clipped text={answer} />
           ”.{' '}

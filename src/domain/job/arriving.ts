@@ -9,7 +9,7 @@ import { instantOf, nextNanosecond, withOffset } from '../instant.ts';
 import { jsonStringBytes } from '../json.ts';
 import { findAudience } from '../names.ts';
 import { readTrigger, wantsEvent } from '../trigger.ts';
-import { type QueuedTrigger, acceptedNow, unpackTriggers } from './queue/chain.ts';
+import { type QueuedTrigger, acceptedNow, unpackTriggers, withSuperseded } from './queue/chain.ts';
 import type { Member } from './queue/waiting-pages.ts';
 import { type Change, instantIn, isSameDelivery, newerChange } from './queue/memory.ts';
 import { returnPermits } from './settling.ts';
@@ -188,9 +188,9 @@ function arrive(state: DispatcherState, user: string, trigger: QueuedTrigger): b
     return false;
   }
   // Unsent members of a backfill are older news, wherever this trigger has to wait.
-  supersedeBackfill(state, user, trigger.audience);
-  if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, trigger);
-  else state.overflow.push({ user, trigger });
+  const informed = withSuperseded(trigger, supersedeBackfill(state, user, trigger.audience));
+  if (state.overflow.isEmpty && hasRoom(state)) putIntoChain(state, user, informed);
+  else state.overflow.push({ user, trigger: informed });
   return true;
 }
 
@@ -219,8 +219,7 @@ function putIntoChain(state: DispatcherState, user: string, trigger: QueuedTrigg
     state.counters.repeated++;
     return;
   }
-  supersedeBackfill(state, user, trigger.audience);
-  state.chains.addLive(user, trigger);
+  state.chains.addLive(user, withSuperseded(trigger, supersedeBackfill(state, user, trigger.audience)));
 }
 
 /** Counts something that is not a trigger for this job, and keeps the reason. Returns the reason as it is kept. */
@@ -280,9 +279,14 @@ export function uniqueAt(state: DispatcherState, now: number): string {
   return withOffset(state.lastAt);
 }
 
-function supersedeBackfill(state: DispatcherState, user: string, audience: string): void {
-  countLeft(state, state.chains.dropFromBackfill(user, audience), 'superseded');
-  state.backfill?.supersede(user, audience);
+/** Drops what a backfill has found of a person and audience, and returns it. */
+function supersedeBackfill(state: DispatcherState, user: string, audience: string): readonly QueuedTrigger[] {
+  const { backfill } = state;
+  const dropped = state.chains.dropFromBackfill(user, audience);
+  countLeft(state, dropped, 'superseded');
+  const waiting = backfill?.supersede(user, audience) ?? [];
+  // A trigger in a chain counts before one in a page: there may be attempts at it.
+  return waiting.length === 0 ? dropped : [...waiting, ...dropped];
 }
 
 // Without a backfill, a page can come now at the earliest, and be as old as the source's lag.

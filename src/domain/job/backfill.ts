@@ -2,6 +2,7 @@ import type { BackfillCursor, MemberPage, SentInstead } from '../../contract/bac
 import type { BackfillStatus, CarriedMeter } from '../../contract/job-status.ts';
 import { definedOf } from '../json.ts';
 import { Meter } from '../trend.ts';
+import type { QueuedTrigger } from './queue/chain.ts';
 import { type CarriedPage, type Member, membersOf, WaitingPages } from './queue/waiting-pages.ts';
 import { BackfillPace, type CarriedPace } from './throttles/pace.ts';
 
@@ -296,10 +297,18 @@ export class BackfillIntake {
     return next;
   }
 
-  /** Leaves out the members of waiting pages that a new live trigger is about. */
-  supersede(user: string, audience: string): void {
-    this.#counts.superseded += this.#pages.remove(user, audience);
+  /** Leaves out the members of waiting pages that a new live trigger is about, and returns their triggers. */
+  supersede(user: string, audience: string): QueuedTrigger[] {
+    const members = this.#pages.remove(user, audience);
+    this.#counts.superseded += members.length;
     this.#finishIfDone();
+    return members.map((member) => this.triggerOf(member));
+  }
+
+  /** The trigger by which a member is sent. */
+  triggerOf({ audience, event, at = this.at }: Member): QueuedTrigger {
+    const replay = this.instead.replay === undefined ? {} : { replay: true as const };
+    return { audience, event, at, backfill: this.n, ...replay };
   }
 
   /** Drops the members of an audience that an edit removed. */

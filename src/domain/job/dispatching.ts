@@ -6,7 +6,7 @@ import { HEARTBEAT_TIMEOUT_MS, SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS
 import { audienceById } from '../names.ts';
 import { PROFILE_DELAYS_MS } from '../retry.ts';
 import { deliverySettings, type Slice } from './job.ts';
-import { type Chain, PROFILE_REF_BYTES, acceptedNow, isFresh } from './queue/chain.ts';
+import { type Chain, PROFILE_REF_BYTES, acceptedNow, attemptsAt, isFresh } from './queue/chain.ts';
 import { type DispatcherState, permitsInUse } from './state.ts';
 import {
   batchesOf,
@@ -148,7 +148,8 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
   const mostFresh = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
-  const builder = new SliceBuilder(state, triggersOf(state, requests, ready, isUnfilled), mostFresh);
+  const most = triggersOf(state, requests, ready, isUnfilled);
+  const builder = new SliceBuilder(state, most, mostFresh, isBackfill);
   if (isBackfill) {
     state.liveStreak = 0;
     takeMembers(state, builder, now);
@@ -183,7 +184,7 @@ function singlesOf(
  */
 function dispatchProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
-  const builder = new SliceBuilder(state, 1, quotaLeft(state, now));
+  const builder = new SliceBuilder(state, 1, quotaLeft(state, now), false);
   const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
   const fresh = builder.mayTakeFresh ? (chains.live.firstFresh() ?? chains.later.firstFresh(isNoLetter)) : undefined;
   if (fresh === undefined) takePages(state, builder, now);
@@ -317,17 +318,22 @@ class SliceBuilder {
   readonly settings: DeliverySettings;
   readonly #isInBatches: boolean;
   readonly #mostFresh: number;
+  readonly #isBackfill: boolean;
   readonly #profileHolders = new Set<string>();
   /** First attempts, which count towards a quota. */
   freshCount = 0;
 
-  /** @param mostFresh the most first attempts that it may have. */
-  constructor(state: DispatcherState, most: number, mostFresh: number) {
+  /**
+   * @param mostFresh the most first attempts that it may have.
+   * @param isBackfill whether it is a slice of members.
+   */
+  constructor(state: DispatcherState, most: number, mostFresh: number, isBackfill: boolean) {
     this.#state = state;
     this.settings = deliverySettings(state.job);
     this.#most = most;
     this.#isInBatches = isInBatches(state);
     this.#mostFresh = mostFresh;
+    this.#isBackfill = isBackfill;
   }
 
   /** Whether the quota allows another first attempt. */
@@ -345,7 +351,8 @@ class SliceBuilder {
     for (const trigger of chain.triggers) {
       const inlineBytes = trigger.profileBytes === undefined ? 0 : PROFILE_KEY_BYTES + trigger.profileBytes;
       const profileBytes = trigger.profileRef === undefined ? inlineBytes : PROFILE_REF_BYTES;
-      const failures = count === 0 && chain.failures > 0 ? { failures: chain.failures } : {};
+      const failures: Pick<SliceTrigger, 'failures'> =
+        count === 0 && chain.failures > 0 ? { failures: chain.failures } : {};
       const most =
         count === 0 && this.#isInBatches && chain.batchMost !== undefined ? { batchMost: chain.batchMost } : {};
       const more =
@@ -359,7 +366,8 @@ class SliceBuilder {
       const fresh = isFresh(chain, count);
       if (this.isFull || !fits || (fresh && !this.mayTakeFresh) || !this.#takesFrom(trigger.profileRef)) break;
       if (fresh) this.freshCount++;
-      const { audience, event, at, profile, profileRef, replay, redelivery } = trigger;
+      const { audience, event, at, profile, profileRef, backfill, replay, redelivery, superseded } = trigger;
+      const attempts = attemptsAt(chain, count);
       // A person unknown to the source is sent without a profile: after a few tries, or at once for an exit.
       const optional = event === 'exit' || (count === 0 && chain.profileTries >= PROFILE_DELAYS_MS.length);
       this.triggers.push({
@@ -372,6 +380,10 @@ class SliceBuilder {
         ...(optional ? { profileOptional: true } : {}),
         ...(replay === undefined ? {} : { replay }),
         ...(redelivery === undefined ? {} : { redelivery }),
+        // These three are not in `bytes`, which decide where a slice ends: runs of older builds are replayed.
+        ...(backfill === undefined || this.#isBackfill ? {} : { member: true }),
+        ...(attempts === (failures.failures ?? 0) ? {} : { attempts }),
+        ...(superseded === undefined ? {} : { superseded }),
         ...failures,
         ...most,
       });
@@ -443,15 +455,8 @@ function takePages(state: DispatcherState, builder: SliceBuilder, now: number): 
     const member = backfill.shift(perSecond, now);
     if (member === undefined) return;
     const waits = chains.get(member.user) !== undefined;
-    const { at = backfill.at } = member;
-    const chain = chains.addFromBackfill(member.user, {
-      audience: member.audience,
-      event: member.event,
-      at,
-      backfill: backfill.n,
-      ...(backfill.instead.replay === undefined ? {} : { replay: true }),
-      ...acceptedNow(at, now),
-    });
+    const trigger = backfill.triggerOf(member);
+    const chain = chains.addFromBackfill(member.user, { ...trigger, ...acceptedNow(trigger.at, now) });
     // A person who is already waiting keeps their place; this trigger is appended to their chain.
     if (!waits) builder.take(chain);
   }

@@ -1,11 +1,12 @@
+import type { SliceRun } from '../../contract/attempt.ts';
 import type { By } from '../../contract/audit.ts';
 import type { RecoveryPart } from '../../contract/job-status.ts';
-import type { SliceInput, SliceReport, SliceTrigger } from '../../contract/slice.ts';
+import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival } from './arriving.ts';
 import { type CarriedJob, restoreJob } from './carrying.ts';
 import { type Slice, isStopped } from './job.ts';
 import { note, runAgain } from './operating.ts';
-import { settleSlice } from './settling.ts';
+import { loseSlice, settleSlice } from './settling.ts';
 import type { DispatcherState } from './state.ts';
 import type { Arrival } from './steps.ts';
 import { spacingUnknown } from './throttles/request-rate.ts';
@@ -31,8 +32,8 @@ export function partOf(text: string, part: unknown, payloadBytes: number): Recov
 export interface Remains {
   /** The state that the run had reached, with the triggers of running slices among those waiting. */
   readonly carried: CarriedJob;
-  /** The running slices that ended after that. */
-  readonly reports: readonly { readonly slice: SliceInput; readonly report: SliceReport }[];
+  /** The slices that were running, and what is known of their ends. */
+  readonly ends: readonly Pick<SliceRun, 'slice' | 'end'>[];
   /** Arrivals that were not yet taken, oldest first, with the time at which they came (epoch ms). */
   readonly arrivals: readonly { readonly arrival: Arrival; readonly at: number }[];
 }
@@ -48,7 +49,7 @@ const RECOVERED: ReadonlySet<Arrival['kind']> = new Set(['trigger', 'unknown', '
  * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
  */
 export function recoverJob(
-  { carried, reports, arrivals }: Remains,
+  { carried, ends, arrivals }: Remains,
   backfillGone: boolean,
   now: number,
   by?: By,
@@ -57,8 +58,11 @@ export function recoverJob(
   if (isStopped(state)) runAgain(state, now);
   // Some of the triggers to drop may already be gone, so there is no way back. Any other stop has to be requested again.
   else if (state.stopping?.waiting !== 'discard') state.stopping = undefined;
-  for (const { slice, report } of reports) {
-    if (takeUpSlice(state, slice)) settleSlice(state, slice.sliceId, report, now);
+  for (const { slice, end } of ends) {
+    if (!takeUpSlice(state, slice)) continue;
+    if (end.kind === 'reported') settleSlice(state, slice.sliceId, end.report, now);
+    // Its requests are over by now, and each that may have been made counts.
+    else loseSlice(state, slice.sliceId, end.progress, now);
   }
   // It is not known which requests other slices started.
   spacingUnknown(state, state.job.definition.requestsPerSecond ?? undefined, now);

@@ -15,7 +15,7 @@ import { readProgress, readReport, readSpacing } from '../slice.ts';
 import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasRequested } from '../verdict.ts';
 import { maySend } from './dispatching.ts';
 import type { Slice } from './job.ts';
-import type { Chain, QueuedTrigger } from './queue/chain.ts';
+import { attemptsAt, type Chain, type QueuedTrigger } from './queue/chain.ts';
 import { type DispatcherState, chainRoom, countLeft, drawChance, isCrowdedOut, noteTrend } from './state.ts';
 import { batchSize, gatherNoLonger } from './throttles/batching.ts';
 import { updateRequestMs } from './throttles/slice-size.ts';
@@ -95,7 +95,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   }
   const { backfill } = state;
   const before = backfill?.counts.delivered ?? 0;
-  const settling = { slice, now, chances: new Map<number, number>(), shared: requestSizes(report.failed) };
+  const settling = { slice, now, isUnclear, chances: new Map<number, number>(), shared: requestSizes(report.failed) };
   for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
@@ -124,7 +124,9 @@ function withAskedWait({ retryAfterMs, ...attempt }: FailedAttempt): FailedAttem
 /** The outcome of one chain in a slice. */
 interface SettledPart {
   readonly chain: Chain;
-  /** How many of its oldest triggers were delivered. */
+  /** How many of its oldest triggers were in the slice. */
+  readonly count: number;
+  /** How many of these were delivered. */
   readonly delivered: number;
   /** The attempt at the next one, if it was made and failed. */
   readonly attempt: FailedAttempt | undefined;
@@ -144,6 +146,8 @@ interface ReportedOutcomes {
 interface Settling {
   readonly slice: Slice;
   readonly now: number;
+  /** Whether requests may have been made for triggers that are unsent in the report. */
+  readonly isUnclear: boolean;
   /** The spread of the next attempts after failed requests, by the first trigger of each request: a failed batch comes back as one. */
   readonly chances: Map<number, number>;
   /** How many triggers each failed request was about, by its first. */
@@ -169,7 +173,7 @@ function partsOf(
     const delivered = stop - index;
     index = end;
     const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
-    return { chain, delivered, attempt, verdict, batchMost: halved.get(stop) };
+    return { chain, count, delivered, attempt, verdict, batchMost: halved.get(stop) };
   });
 }
 
@@ -178,12 +182,24 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
   if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasRequested(verdict, attempt?.code))))
     state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain, settling.now);
+  countAttempts(state, settling, part);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
   if (attempt !== undefined) chain.losses = 0;
   if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
   else state.chains.stopRunning(chain);
   // An enter of a backfill is last in its chain, however far it had got.
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
+}
+
+/** Counts the requests for the triggers of a chain that were not delivered: each that was made, or may have been. */
+function countAttempts({ chains }: DispatcherState, settling: Settling, part: SettledPart): void {
+  const { chain, count, delivered, attempt, verdict } = part;
+  if (attempt !== undefined && verdict !== undefined) {
+    const wasMade = wasRequested(verdict, attempt.code) || isUnclearAttempt(attempt);
+    chains.countAttempt(chain, 0, wasMade, !isUnclearAttempt(attempt));
+  } else if (settling.isUnclear) {
+    for (let place = 0; place < count - delivered; place++) chains.countAttempt(chain, place, true, false);
+  }
 }
 
 /**
@@ -344,10 +360,9 @@ function deadLetterHead(state: DispatcherState, chain: Chain, attempt: FailedAtt
     state.chains.stopRunning(chain);
     return;
   }
-  const attempts = chain.failures + 1;
   const trigger = state.chains.settleHead(chain);
   state.chains.stopRunning(chain);
-  if (trigger !== undefined) deadLetter(state, chain.user, trigger, { failure: failureOf(attempt, now), attempts });
+  if (trigger !== undefined) deadLetter(state, chain.user, trigger, failureOf(attempt, now));
 }
 
 /** Skips the oldest trigger of a running chain; the next one may then be sent. */
@@ -392,16 +407,11 @@ const EARLY_AFTER = 5;
 const WELL_MS = 10 * 60_000;
 
 /** Makes a trigger a dead letter: it leaves the chains, and counts as waiting until its own workflow keeps it. */
-function deadLetter(
-  state: DispatcherState,
-  user: string,
-  trigger: QueuedTrigger,
-  why: { readonly failure: LastFailure; readonly attempts: number },
-): void {
+function deadLetter(state: DispatcherState, user: string, trigger: QueuedTrigger, failure: LastFailure): void {
   countLeft(state, [trigger], 'dead');
   // If it comes back, it comes as a live trigger.
-  const { backfill: _, replay: __, ...live } = trigger;
-  state.deadLetters.add({ user, trigger: live, ...why });
+  const { backfill: _, replay: __, superseded: ___, attempts = 0, ...live } = trigger;
+  state.deadLetters.add({ user, trigger: live, failure, attempts });
 }
 
 /**
@@ -433,10 +443,10 @@ function deadLetterMostFailed(
   failed.sort((a, b) => b.failures - a.failures);
   for (const chain of failed) {
     if (isEnough()) return;
-    const attempts = chain.failures;
+    const attempts = attemptsAt(chain, 0);
     const trigger = chains.dropHead(chain);
     const failure = { at: instantOf(now), code: ATTEMPT_CODES.givenUpEarly };
-    if (trigger !== undefined) deadLetter(state, chain.user, trigger, { failure, attempts });
+    if (trigger !== undefined) deadLetter(state, chain.user, { ...trigger, attempts }, failure);
   }
 }
 

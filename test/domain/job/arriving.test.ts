@@ -149,6 +149,6 @@ test('a recovered job leaves out dead letters that the ended run had not taken, 
   const job = new AJob(1);
   const raw = { subscriptionId: job.state.job.subscriptionId, asking: asking(1), user: '1', trigger: DEAD };
   const arrivals = [{ arrival: { kind: 'redelivery' as const, raw }, at: job.now }];
-  job.state = recoverJob({ carried: carryJob(job.state), reports: [], arrivals }, false, job.now);
+  job.state = recoverJob({ carried: carryJob(job.state), ends: [], arrivals }, false, job.now);
   expect(job.status.waiting).toBe(0);
 });

@@ -137,7 +137,7 @@ test('what a job does by itself is told as such: its endpoint pauses it, its end
 test('who recovered a job is told, after all that was told before', () => {
   const job = new AJob(1);
   note(job.state, { action: 'pause' }, ADA, job.now);
-  const remains = { carried: carryJob(job.state), reports: [], arrivals: [] };
+  const remains = { carried: carryJob(job.state), ends: [], arrivals: [] };
   const [recovered, looked] = [ADA, undefined].map((by) => recoverJob(remains, false, job.now, by).audit.describe());
   expect(recovered).toMatchObject([
     { n: 2, action: 'recover', ...ADA },
@@ -166,7 +166,7 @@ test('each entry is there for the delivery log once, in whatever run and after a
   expect(untold()).toEqual([]);
   job.nextRun();
   expect(untold()).toEqual([]);
-  const remains = { carried: carryJob(job.state), reports: [], arrivals: [] };
+  const remains = { carried: carryJob(job.state), ends: [], arrivals: [] };
   expect(untold(recoverJob(remains, false, job.now, ADA))).toEqual([[3, 'recover']]);
   // A job from before there was a log for them has told none.
   const { told: _, ...audit } = before.audit ?? job.state.audit.carry();

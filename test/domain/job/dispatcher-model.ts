@@ -1,4 +1,5 @@
 import type { MemberPage, PageTaken, SentInstead } from '../../../src/contract/backfill.ts';
+import type { SliceRun } from '../../../src/contract/attempt.ts';
 import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
@@ -302,18 +303,21 @@ export class DispatcherWorld {
   terminate(answers: readonly Answer[], happens: boolean): void {
     this.#batches.forget();
     const carried = JSON.parse(JSON.stringify(carryJob(this.state))) as CarriedJob;
-    const reports: { slice: SliceInput; report: SliceReport }[] = [];
+    const ends: Pick<SliceRun, 'slice' | 'end'>[] = [];
     for (const [index, slice] of [...this.running.values()].entries()) {
       const { report, delivered } = this.#answer(slice, answers);
       for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
         this.ledger.deliver(trigger);
-      if (index % 2 === 0) reports.push({ slice, report });
-      else for (const place of delivered) this.#explain(slice, place);
+      if (index % 2 === 0) ends.push({ slice, end: { kind: 'reported', report } });
+      else {
+        ends.push({ slice, end: { kind: 'lost' } });
+        for (const place of delivered) this.#explain(slice, place);
+      }
     }
     for (const { slice, known } of this.#dead.forget()) for (const place of known) this.#explain(slice, place);
     this.running.clear();
     this.#endRun(happens);
-    this.state = this.#withTail(recoverJob({ carried, reports, arrivals: [] }, false, this.now));
+    this.state = this.#withTail(recoverJob({ carried, ends, arrivals: [] }, false, this.now));
   }
 
   #endRun(happens: boolean): void {

@@ -184,7 +184,11 @@ test('a recovered job keeps its quota: requests known not to have been made are 
   const carried = structuredClone(carryJob(job.state));
   const report = { failed: [{ index: 0, status: 429, retryAfterMs: 2000, durationMs: 1 }], unsent: [1], sendingMs: 1 };
   job.running.length = 0;
-  job.state = recoverJob({ carried, reports: [{ slice, report }], arrivals: [] }, false, job.now);
+  job.state = recoverJob(
+    { carried, ends: [{ slice, end: { kind: 'reported', report } }], arrivals: [] },
+    false,
+    job.now,
+  );
   expect(job.status).toMatchObject({ delivered: 1, quotaUsed: 2 });
   job.now += 2000;
   expect(sendAll(job)).toEqual(['1']);
@@ -195,7 +199,7 @@ test('a recovered job keeps its quota: requests known not to have been made are 
   lost.dispatch();
   const left = structuredClone(carryJob(lost.state));
   lost.running.length = 0;
-  lost.state = recoverJob({ carried: left, reports: [], arrivals: [] }, false, lost.now);
+  lost.state = recoverJob({ carried: left, ends: [], arrivals: [] }, false, lost.now);
   expect(lost.status).toMatchObject({ quotaUsed: 3 });
   expect(lost.dispatch()).toEqual([]);
 });

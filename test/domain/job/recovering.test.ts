@@ -10,7 +10,7 @@ import { AJob } from './a-job.ts';
 /** The job goes on after its run was ended from outside. */
 function recover(job: AJob, remains: Partial<Remains> = {}, backfillGone = false): void {
   const carried = JSON.parse(JSON.stringify(carryJob(job.state)));
-  job.state = recoverJob({ carried, reports: [], arrivals: [], ...remains }, backfillGone, job.now);
+  job.state = recoverJob({ carried, ends: [], arrivals: [], ...remains }, backfillGone, job.now);
   job.running.length = 0;
 }
 
@@ -41,7 +41,7 @@ test('triggers in flight with unknown outcome are sent again, before those that 
 
 test('triggers that a slice delivered after the last task of the run are not sent again', () => {
   const { job, slices } = twoSlicesInFlight();
-  recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report: delivered })) });
+  recover(job, { ends: slices.slice(1).map((slice) => ({ slice, end: { kind: 'reported', report: delivered } })) });
   expect(job.status).toMatchObject({ delivered: 1, waiting: 2 });
   expect(job.dispatchedMessages().toSorted()).toEqual(['1 enter a', '2 exit a']);
 });
@@ -49,7 +49,7 @@ test('triggers that a slice delivered after the last task of the run are not sen
 test('triggers that a slice could not deliver wait for their next attempt', () => {
   const { job, slices } = twoSlicesInFlight();
   const report = { ...delivered, failed: [{ index: 0, status: 500, durationMs: 1 }] };
-  recover(job, { reports: slices.slice(1).map((slice) => ({ slice, report })) });
+  recover(job, { ends: slices.slice(1).map((slice) => ({ slice, end: { kind: 'reported', report } })) });
   expect(job.dispatchedMessages()).toEqual(['1 enter a']);
   expect(job.status).toMatchObject({ delayed: 1, waiting: 3 });
 });
@@ -58,7 +58,7 @@ test('a report of a slice that does not fit what waits changes nothing: its trig
   const { job, slices } = twoSlicesInFlight();
   const [slice] = slices as [SliceInput];
   const triggers = slice.triggers.map((trigger) => ({ ...trigger, at: '2020-01-01T00:00:00Z' }));
-  recover(job, { reports: [{ slice: { ...slice, triggers }, report: delivered }] });
+  recover(job, { ends: [{ slice: { ...slice, triggers }, end: { kind: 'reported', report: delivered } }] });
   expect(job.dispatchedMessages()).toEqual(['1 enter a', '2 enter a', '2 exit a']);
 });
 

@@ -212,7 +212,7 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
     }
     job.dispatch();
     expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
-      Array.from({ length: 20 }, () => [code, 1]),
+      Array.from({ length: 20 }, () => [code, 0]),
     );
     expect(job.status.endpoint).toBeUndefined();
     expect([job.state.breaker.isUnproven, job.state.counters.retried]).toEqual([true, 0]);

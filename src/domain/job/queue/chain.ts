@@ -1,7 +1,7 @@
 import type { PackedMore, PackedTrigger, PackedTriggers } from '../../../contract/holder.ts';
 import type { TriggerEvent } from '../../../contract/trigger.ts';
 import { epochMsOf } from '../../instant.ts';
-import { jsonStringBytes } from '../../json.ts';
+import { definedOf, jsonStringBytes } from '../../json.ts';
 
 /** A trigger in its person's chain. */
 export interface QueuedTrigger extends PackedMore {
@@ -56,6 +56,20 @@ export class WaitingTimes {
   }
 }
 
+/** Requests that were made for a trigger so far, or may have been, by its place in its chain. */
+export function attemptsAt({ triggers, failures }: Chain, place: number): number {
+  // A trigger that an older build tried has only its chain's failures.
+  return Math.max(triggers[place]?.attempts ?? 0, place === 0 ? failures : 0);
+}
+
+/** Returns a trigger that remembers the last of those that it replaced. */
+export function withSuperseded(trigger: QueuedTrigger, replaced: readonly QueuedTrigger[]): QueuedTrigger {
+  const last = replaced.at(-1);
+  if (last === undefined) return trigger;
+  const { event, at, attempts, replay } = last;
+  return { ...trigger, superseded: { event, at, ...definedOf({ attempts, replay }) } };
+}
+
 /** A queued trigger, with its person. */
 export interface PersonTrigger {
   readonly user: string;
@@ -86,7 +100,7 @@ function packTrigger(trigger: QueuedTrigger, table: AudienceTable): PackedTrigge
 }
 
 /** @throws RangeError for a place that the table does not have: the packed triggers are incomplete. */
-export function unpackTrigger([at, place, event, more]: PackedTrigger, audiences: readonly string[]): QueuedTrigger {
+function unpackTrigger([at, place, event, more]: PackedTrigger, audiences: readonly string[]): QueuedTrigger {
   const audience = audiences[place];
   if (audience === undefined) throw new RangeError(`There is no audience ${place} among ${audiences.length}.`);
   return { audience, event: event === 1 ? 'enter' : 'exit', at, ...more };

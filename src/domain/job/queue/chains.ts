@@ -7,6 +7,7 @@ import {
   type Chain,
   type QueuedTrigger,
   WaitingTimes,
+  attemptsAt,
   carryChain,
   forgetFailures,
   hasNothingLive,
@@ -14,6 +15,7 @@ import {
   queuedBytes,
   restoreTriggers,
   waitsSince,
+  withSuperseded,
 } from './chain.ts';
 
 /** The chains of people, with totals: the triggers of each in order, and whether it is ready, delayed until a time, or in a slice. */
@@ -188,7 +190,11 @@ export class Chains {
     const spokenOf = new Set(live.map(({ audience }) => audience));
     const dropped = this.#drop(chain, ({ backfill, audience }) => backfill !== undefined && spokenOf.has(audience));
     const rest = chain.triggers.filter(({ backfill }) => backfill !== undefined);
-    chain.triggers.splice(0, chain.triggers.length, ...live, ...rest);
+    const informed = live.map((trigger) => {
+      const replaced = dropped.filter(({ audience }) => audience === trigger.audience);
+      return withSuperseded(trigger, replaced);
+    });
+    chain.triggers.splice(0, chain.triggers.length, ...informed, ...rest);
     this.#newHead(chain);
     return dropped;
   }
@@ -201,6 +207,23 @@ export class Chains {
     chain.running--;
     this.#forget(chain);
     return trigger;
+  }
+
+  /**
+   * Counts a request for a trigger of a running chain, by its place there. Its few bytes are not counted: what is dispatched, and when, must not
+   * depend on them, since runs of older builds are replayed.
+   * @param isKnown whether its outcome is: then nobody needs to hear again what the trigger replaced.
+   */
+  countAttempt(chain: Chain, place: number, wasRequested: boolean, isKnown: boolean): void {
+    const trigger = chain.triggers[place];
+    if (trigger === undefined) return;
+    const { superseded, ...rest } = trigger;
+    const attempts = attemptsAt(chain, place) + (wasRequested ? 1 : 0);
+    chain.triggers[place] = {
+      ...rest,
+      ...(attempts === 0 ? {} : { attempts }),
+      ...(isKnown || superseded === undefined ? {} : { superseded }),
+    };
   }
 
   /** Sends the oldest trigger of a chain in a batch of at most this many from now on. */

@@ -94,11 +94,11 @@ export class WaitingPages {
     return member;
   }
 
-  /** Removes a person from an audience's pages, and returns how often they were there. */
-  remove(user: string, audience: string): number {
-    const before = this.#members;
-    for (const page of this.#pages) this.#remove(page, user, (one) => one.audience === audience);
-    return before - this.#members;
+  /** Removes a person from an audience's pages, and returns what was there. */
+  remove(user: string, audience: string): Member[] {
+    const removed: Member[] = [];
+    for (const page of this.#pages) removed.push(...this.#remove(page, user, (one) => one.audience === audience));
+    return removed;
   }
 
   /** Removes an audience, and returns how many of its members were waiting. */
@@ -122,14 +122,15 @@ export class WaitingPages {
     return [...this.#pages].some(({ waiting }) => waiting.get(user)?.some((one) => one.audience === audience) === true);
   }
 
-  #remove(page: Page, user: string, matches: (member: Member) => boolean): void {
+  #remove(page: Page, user: string, matches: (member: Member) => boolean): Member[] {
     const before = page.waiting.get(user);
-    if (before === undefined) return;
+    if (before === undefined) return [];
     const left = before.filter((one) => !matches(one));
     this.#members -= before.length - left.length;
     if (left.length > 0) page.waiting.set(user, left);
     else page.waiting.delete(user);
     if (page.waiting.size === 0) this.#pages.delete(page);
+    return left.length === before.length ? [] : before.filter(matches);
   }
 }
 
