@@ -67,7 +67,7 @@ describe('the configuration', () => {
     [{ group: 'a group' }, 'A group is a name without blanks'],
     [{ brokers: [] }, 'Name at least one broker.'],
     [{ topics: [] }, 'Name at least one topic.'],
-    [{ jobs: [] }, 'Leave "jobs" out to send to every subscribed job.'],
+    [{ jobs: [] }, 'Leave "jobs" out to mean all of them.'],
     [{ jobs: ['My job'] }, 'A job is named by its id'],
     [{ from: 'beginning' }, 'This must be "latest" or "earliest".'],
     [{ tls: 'yes' }, 'This must be true, or have "certificateAuthorities", "clientCertificate" or both.'],
