@@ -146,6 +146,18 @@ test('[S21] an authorization for some jobs is refused for others by every way to
   expect(await ask('/v1/jobs?id=lab-bound', { body: elsewhere, key })).toMatchObject(refused);
 });
 
+test('[S21] a job whose authorization is for some paths can be edited, and leaves them neither by URL nor by authorization', async () => {
+  const form = { label: 'Bound', ...ours, webhookUrl: 'http://127.0.0.1:20999/elsewhere' };
+  const key = { jobs: undefined };
+  const edit = async (body: object) => await ask('/v1/jobs/lab-bound', { method: 'PATCH', body, key });
+  expect(await status('/v1/jobs?id=lab-bound', { body: form, key })).toBe(201);
+  const refused = { status: 422, body: { code: 'InvalidJob', problems: [{ field: 'authorization' }] } };
+  expect(await edit({ authorization: 'bound' })).toMatchObject(refused);
+  expect(await edit({ authorization: 'bound', webhookUrl: OUR_URL })).toMatchObject({ status: 200 });
+  expect(await edit({ description: 'Ours.' })).toMatchObject({ status: 200 });
+  expect(await edit({ webhookUrl: form.webhookUrl })).toMatchObject(refused);
+});
+
 test('[S47] a key for some jobs that asks for dead letters about an audience is not told whether there is one', async () => {
   const told = async (audience: string) => [
     await status(`/v1/dead-letters?audience=${audience}`),

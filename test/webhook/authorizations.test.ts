@@ -114,6 +114,11 @@ test('[S21] with a template, the path before its first tag is one of the paths, 
     expect([path, await started(path)]).toEqual([path, false]);
 });
 
+test('[S21] a masked path is left to the job, which knows the whole one, and nothing is sent to it', async () => {
+  expect(await reached(new URL(`${HOOKS}/…?key=…`), 'crm')).toEqual([true, false]);
+  expect(await reached(new URL('https://other.example/…'), 'crm')).toEqual([false, false]);
+});
+
 test('[S21] an authorization for some jobs is for no other, and not for what no job sends', async () => {
   const url = new URL(`${HOOKS}/v2`);
   const code = async (jobId?: string) => {
