@@ -255,9 +255,16 @@ export function requestWith(
   { headers, query, identity, signingKeys, reaches }: RequestAuthorization,
   userAgent: string,
 ): WebhookRequest {
-  // A template may have made a URL that the authorization is not for.
-  if (!reaches(url))
-    throw new MessageImpossible(ATTEMPT_CODES.authorizationElsewhere, 'The authorization is not for it.');
+  // Only a template leads to another path than was checked before: that is a failure of this message alone, and others go on.
+  if (!reaches(url)) {
+    const reason = 'webhookUrl: it leads where the authorization may not be sent';
+    throw new MessageImpossible(
+      ATTEMPT_CODES.templateFailed,
+      'The authorization is not for its URL.',
+      undefined,
+      reason,
+    );
+  }
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [
     ...(body === null ? [] : ['content-type', contentType]),

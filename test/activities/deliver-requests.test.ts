@@ -268,7 +268,7 @@ test('[S21] a URL that a template makes for a person is sent nothing outside the
     [0, refused],
     [1, refused],
   ]);
-  expect(await send('/api/{{ id | replace: "%3B", ";" }}/x', 'bound')).toEqual([[0, refused]]);
+  expect(await send('/api/{{ id | replace: "%3B", ";" }}/x', 'bound')).toEqual([[0, 'TEMPLATE_FAILED']]);
   expect(targets(lab)).toEqual(['POST /api/1/x']);
 });
 
