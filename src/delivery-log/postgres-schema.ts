@@ -26,7 +26,12 @@ CREATE TABLE IF NOT EXISTS deliveries (
   sequence bigint NOT NULL DEFAULT 0,
   exchange text
 ) PARTITION BY RANGE (at);
-ALTER TABLE deliveries ADD COLUMN IF NOT EXISTS sequence bigint NOT NULL DEFAULT 0;
+-- For a table that 0.2.0 made. Even with IF NOT EXISTS, an ALTER would wait for all readers, and let others wait behind it.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'deliveries'::regclass AND attname = 'sequence') THEN
+    ALTER TABLE deliveries ADD COLUMN sequence bigint NOT NULL DEFAULT 0;
+  END IF;
+END $$;
 ${MAKE_INDEXES}
 CREATE TABLE IF NOT EXISTS delivery_writers (
   writer text PRIMARY KEY,

@@ -69,6 +69,35 @@ test('a batch that the database has is not written again; the log says what each
   ]);
 });
 
+test('a worker that starts does not wait for somebody who reads', async () => {
+  const database = await postgres.database();
+  const first = storeTo(database.url, 'one');
+  await first.write({ number: 1, rows: [row], dropped: 0 });
+  await first.close();
+  const reader = new Client({ connectionString: database.url });
+  await reader.connect();
+  await reader.query('BEGIN; SELECT count(*) FROM deliveries');
+  const second = storeTo(database.url, 'two');
+  await second.write({ number: 1, rows: [row], dropped: 0 });
+  await second.close();
+  await reader.end();
+});
+
+test('a log that 0.2.0 made gets the order of rows when a worker starts', async () => {
+  const database = await postgres.database();
+  const first = storeTo(database.url, 'one');
+  await first.write({ number: 1, rows: [row], dropped: 0 });
+  await first.close();
+  await database.query('ALTER TABLE deliveries DROP COLUMN sequence');
+  const second = storeTo(database.url, 'two');
+  await second.write({ number: 1, rows: [{ ...row, sequence: 7 }], dropped: 0 });
+  await second.close();
+  expect(await database.query('SELECT sequence::int FROM deliveries ORDER BY 1')).toEqual([
+    { sequence: 0 },
+    { sequence: 7 },
+  ]);
+});
+
 test('a store goes on by a new connection after it was away, and after somebody has dropped a day', async () => {
   const database = await postgres.database();
   const store = storeTo(database.url, 'one');
