@@ -166,7 +166,7 @@ function addFailure({ failures }: DecisionStatus, id: string, reason: string): v
 }
 
 function stopped(): Refused {
-  return new Refused(409, 'DecisionStopped', 'Somebody stopped this decision. What was done stays done.');
+  return new Refused(409, 'DecisionStopped', 'Somebody stopped this decision. Decided dead letters stay decided.');
 }
 
 export const NONE: DecisionExtent = { letters: 0, jobs: [], audiences: [], people: 0 };

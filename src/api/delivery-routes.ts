@@ -9,7 +9,7 @@ import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { definedOf } from '../domain/json.ts';
-import { VERDICTS } from '../domain/verdict.ts';
+import { SEARCHED_VERDICTS } from '../domain/verdict.ts';
 import type { Caller } from './callers.ts';
 import { countParameter, pastTimeParameter, queryOf, serve, textParameter, timeParameter } from './operation.ts';
 import { FAILURES, Refused } from './refusal.ts';
@@ -23,7 +23,6 @@ export interface DeliveryRoutesOptions extends LogAsking {
   readonly mayStill: (request: FastifyRequest, jobId?: string) => boolean;
 }
 
-const VERDICT_NAMES = ['delivered', 'failed', ...Object.keys(VERDICTS)] as const;
 const filterParameters = {
   jobId: textParameter.describe('Only of this job.'),
   user: textParameter.describe('Only to this person.'),
@@ -31,9 +30,9 @@ const filterParameters = {
   event: z.enum(['enter', 'exit'], 'This must be enter or exit.').optional(),
   id: textParameter.describe('Only with this webhook-id; its first digits are enough.'),
   verdict: z
-    .enum(VERDICT_NAMES, `This must be one of ${VERDICT_NAMES.join(', ')}.`)
+    .enum(SEARCHED_VERDICTS, `This must be one of ${SEARCHED_VERDICTS.join(', ')}.`)
     .optional()
-    .describe('Only with this verdict; `failed`: any but delivered, skipped and profile-missing.'),
+    .describe('Only with this verdict; `failed`: any but delivered, skipped, superseded and profile-missing.'),
   status: optionalCount(999).describe('Only with this HTTP status.'),
   code: textParameter.describe('Only with this code.'),
   slowerThan: optionalCount(3_600_000).describe('Only those that took longer than so many ms.'),

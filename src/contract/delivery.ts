@@ -79,7 +79,7 @@ export interface DeliveryFilter {
   readonly event?: TriggerEvent | undefined;
   /** The header `webhook-id`, or its beginning: a delivery id, or the id of a batch. */
   readonly deliveryId?: string | undefined;
-  /** `failed`: any but `delivered`, `skipped` and `profile-missing`. */
+  /** `failed`: any but `delivered`, `skipped`, `superseded` and `profile-missing`. */
   readonly verdict?: LoggedVerdict | 'failed' | undefined;
   readonly status?: number | undefined;
   readonly code?: string | undefined;

@@ -52,7 +52,7 @@ export class PersonTrace {
   #dropsStale = false;
   #newest: NewestChanges = new Map();
   #early: { readonly came: EventMoment; readonly raw: unknown; readonly event: TriggerEvent | undefined }[] = [];
-  /** Triggers that are known to be superseded, by delivery id: each is told once. */
+  /** Triggers that are known to be superseded, by delivery id: the trace shows each once. */
   readonly #superseded = new Set<string>();
   /** Whether the job was told to drop waiting triggers. */
   #isDiscarding = false;

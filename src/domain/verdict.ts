@@ -104,6 +104,9 @@ export const NO_FAILURES = [
   'superseded',
 ];
 
+/** The verdicts by which deliveries are searched; `failed`: all failures. */
+export const SEARCHED_VERDICTS = ['delivered', 'failed', ...Object.keys(VERDICTS), 'superseded'] as const;
+
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
 export function wasRequested(verdict: Verdict, code: string | undefined): boolean {
   return VERDICTS[verdict].wasRequested && code !== ATTEMPT_CODES.templateFailed;

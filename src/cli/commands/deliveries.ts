@@ -6,7 +6,7 @@ import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { printable } from '../../domain/shown.ts';
-import { VERDICTS } from '../../domain/verdict.ts';
+import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
 import { command, commandGroup, unknownJob } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
 import { UsageError } from '../exit-code.ts';
@@ -26,11 +26,7 @@ const filterWords = (it: Command) =>
     .addOption(new Option('--event <event>', 'only enters or exits').choices(['enter', 'exit'] as const))
     .option('--id <webhook-id>', 'only with this webhook-id; its first digits are enough')
     .addOption(
-      new Option('--verdict <verdict>', 'only with this verdict; "failed": any failure').choices([
-        'delivered',
-        'failed',
-        ...Object.keys(VERDICTS),
-      ]),
+      new Option('--verdict <verdict>', 'only with this verdict; "failed": any failure').choices(SEARCHED_VERDICTS),
     )
     .option('--status <status>', 'only with this HTTP status', answerStatus)
     .option('--code <code>', 'only with this code, such as ECONNREFUSED')

@@ -5,7 +5,7 @@ import type { DeliveryDetails, DeliveryRow, LogGap } from '../../contract/delive
 import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { shownCount, shellWord } from '../../domain/shown.ts';
-import { failureInWords, VERDICTS } from '../../domain/verdict.ts';
+import { failureInWords, SEARCHED_VERDICTS, VERDICTS } from '../../domain/verdict.ts';
 import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
@@ -38,7 +38,7 @@ const FILTERS: readonly FilterField[] = [
   ['audience', 'Audience'],
   ['event', 'Event', ['enter', 'exit']],
   ['id', 'webhook-id'],
-  ['verdict', 'Outcome', ['delivered', 'failed', ...Object.keys(VERDICTS)]],
+  ['verdict', 'Outcome', SEARCHED_VERDICTS],
   ['status', 'HTTP status', 'number'],
   ['code', 'Code'],
   ['slowerThan', 'Slower than, ms', 'number'],
