@@ -236,7 +236,7 @@ function anew(): JobDefinitionInput {
   return { label: 'Anew', audiences: ['news'], webhookUrl: lab.receiver.url, authorization: null };
 }
 
-test('recover sends what a stopped job kept, even when somebody has terminated it', async () => {
+test('a stopped job that somebody terminated is recovered with what it kept, which resume sends', async () => {
   // So many that some of them wait in holders.
   const users = people(500);
   const { job, subscriptionId } = await keptJobOf(users);
@@ -264,9 +264,11 @@ test('recover sends what a stopped job kept, even when somebody has terminated i
   const recovered = await operator.run(['recover', job]);
   expect({ ...recovered, stdout: unwrapped(recovered.stdout) }).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^Recovered .*; 1,000 triggers waiting\. It is paused/),
+    stdout: `Recovered ${job}. It is stopped, as it was, and keeps 1,000 triggers. Send them with: triggers resume ${job}`,
   });
-  await expect(lab.jobs.recover(job)).rejects.toThrow(JobAlreadyRunning);
+  expect(await lab.jobs.status(job)).toMatchObject({ state: 'stopped', kept: { waiting: 1000 } });
+  expect(arrivedOf(users)).toEqual(users.map(() => []));
+  await expect(lab.jobs.recover(job)).rejects.toThrow(JobKept);
   await lab.jobs.resume(job);
   const after = await lab.statusWhen(job, ({ delivered }) => delivered === 1000);
   expect(after).toMatchObject({ received: 1000, waiting: 0, subscriptionId });
@@ -282,8 +284,8 @@ test('the backfill that a stopped job keeps goes on when it is recovered', async
     backfill: true,
   });
   await lab.jobs.recover(job);
-  await lab.jobs.edit(job, { backfillPerSecond: null });
   await lab.jobs.resume(job);
+  await lab.jobs.edit(job, { backfillPerSecond: null });
   const { backfill } = await lab.statusWhen(job, ({ backfill }) => backfill?.state === 'finished');
   expect(backfill).toMatchObject({ expected: 300, delivered: 300 });
   const told = lab.receiver.ledger.entries.slice(before).map(({ message }) => message?.user);

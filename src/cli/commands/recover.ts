@@ -5,7 +5,7 @@ import { sentences } from '../text.ts';
 
 export const recoverCommand = command({
   name: 'recover',
-  description: 'restart a terminated job with every trigger not known to be delivered',
+  description: 'restart a terminated job as it was, with every trigger not known to be delivered',
   takes: (it) => it.argument('<job>', 'id of the job'),
   json: ': the status',
   notes: `A terminated job is rebuilt from its history, as long as the server keeps it
@@ -22,11 +22,12 @@ export const recoverCommand = command({
   },
 });
 
+type RecoveredJob = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'kept' | 'endpoint' | 'waits'>;
+
 /** The text about waiting triggers, now that the job exists again. */
-export function recoveredText(
-  job: string,
-  { state, reason, waiting, endpoint, waits }: Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'endpoint' | 'waits'>,
-): string {
+export function recoveredText(job: string, { state, reason, waiting, kept, endpoint, waits }: RecoveredJob): string {
+  if (kept !== undefined)
+    return `Recovered ${job}. It is stopped, as it was, and keeps ${counted(kept.waiting, 'trigger')}. Send them with: triggers resume ${job}`;
   const recovered = `Recovered ${job}; ${counted(waiting, 'trigger')} waiting.`;
   if (state !== 'running') {
     const advice = state === 'paused' ? ` Resume it with: triggers resume ${job}` : '';

@@ -4,7 +4,7 @@ import { TimeoutFailure } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { By } from '../../contract/audit.ts';
-import type { JobStatus } from '../../contract/job-status.ts';
+import type { JobStatus, KeptTriggers } from '../../contract/job-status.ts';
 import type { StopRequest } from '../../contract/requests.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { ENDED } from '../../domain/job/describing.ts';
@@ -59,7 +59,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
   const status = { ...answered, ...resetOf(found), ...(await lettersInStatus(client, answered, found.taskQueue)) };
   if (isOpen(found)) return await withBackfillTrouble(client, status);
   // A stopped job waits for none of these.
-  const { reason: _, kept: _kept, endpoint: _endpoint, ...rest } = status;
+  const { reason: _, kept, endpoint: _endpoint, ...rest } = status;
   const [until, wrong] = await Promise.all([recoverableUntil(client, found), neverBegun(client, found)]);
   return {
     ...rest,
@@ -69,7 +69,7 @@ export async function statusOf(client: Client, jobId: string): Promise<JobStatus
     ...backfillAtEnd(status),
     ...(status.hasReachedEnd === true ? { reason: ENDED } : {}),
     ...(until === undefined ? {} : { recoverableUntil: instantOf(until) }),
-    ...endedBadly(found.status.name, until !== undefined, wrong),
+    ...endedBadly(found.status.name, until !== undefined, wrong, kept),
   };
 }
 
@@ -86,6 +86,7 @@ function endedBadly(
   ended: string,
   isRecoverable: boolean,
   wrong: NeverBegun | undefined,
+  kept: KeptTriggers | undefined,
 ): Pick<JobStatus, 'reason' | 'problems'> {
   if (wrong !== undefined) {
     const later = wrong.mayBegin ? ' Or recover it once the worker knows what it names.' : '';
@@ -94,7 +95,8 @@ function endedBadly(
   }
   if (!isRecoverable) return {};
   const how = `Its workflow did not end normally: ${endedAs(ended)}.`;
-  return { reason: `${how} Recover it before you start it again.` };
+  const had = kept === undefined ? '' : ' It had stopped, and keeps its triggers when it is recovered.';
+  return { reason: `${how}${had} Recover it before you start it again.` };
 }
 
 /** Only the server knows: the run itself cannot tell that it was reset. */

@@ -4,8 +4,8 @@ import type { RecoveryPart } from '../../contract/job-status.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
 import { admitArrival } from './arriving.ts';
 import { type CarriedJob, restoreJob } from './carrying.ts';
-import { type Slice, isStopped } from './job.ts';
-import { note, runAgain } from './operating.ts';
+import type { Slice } from './job.ts';
+import { note } from './operating.ts';
 import { loseSlice, settleSlice } from './settling.ts';
 import type { DispatcherState } from './state.ts';
 import type { Arrival } from './steps.ts';
@@ -42,8 +42,8 @@ export interface Remains {
 const RECOVERED: ReadonlySet<Arrival['kind']> = new Set(['trigger', 'unknown', 'surplus']);
 
 /**
- * Returns the state from which a terminated job continues, with exactly the triggers that are not known to be delivered. A slice that was
- * in flight, and whose end is not known, is sent again: its triggers keep their ids.
+ * Returns the state from which a terminated job continues, with exactly the triggers that are not known to be delivered. It is as it was:
+ * running, paused, stopping, or stopped with what it kept. A slice that was in flight, and whose end is not known, is sent again: its triggers keep their ids.
  *
  * @param by who recovers it; absent: nobody, it is only looked at.
  * @param backfillGone whether the backfill's child has ended; another one then continues from where the job was.
@@ -55,9 +55,6 @@ export function recoverJob(
   by?: By,
 ): DispatcherState {
   const state = restoreJob(carried);
-  if (isStopped(state)) runAgain(state, now);
-  // Some of the triggers to drop may already be gone, so there is no way back. Any other stop has to be requested again.
-  else if (state.stopping?.waiting !== 'discard') state.stopping = undefined;
   for (const { slice, end } of ends) {
     if (!takeUpSlice(state, slice)) continue;
     if (end.kind === 'reported') settleSlice(state, slice.sliceId, end.report, now);

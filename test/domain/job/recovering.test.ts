@@ -87,15 +87,22 @@ test('signals that the ended run had not taken come behind, in order, with the t
   expect(sent.slice(-3).map((trigger) => Date.parse(trigger.at) - at)).toEqual([1, 0, 2]);
 });
 
-test.each([
-  ['deliver', undefined],
-  ['keep', undefined],
-  ['discard', { waiting: 'discard' }],
-] as const)('a job that was to stop (%s) goes on, unless what waits was to be dropped', (waiting, stopping) => {
+test.each(['deliver', 'keep', 'discard'] as const)('a job that was to stop (%s) goes on to stop', (waiting) => {
   const { job } = twoSlicesInFlight();
   stopJob(job.state, waiting, job.now + 1000);
+  const { stopping } = job.state;
   recover(job);
   expect(job.state.stopping).toEqual(stopping);
+});
+
+test('a job that had stopped stays so, and keeps what it kept', () => {
+  const job = new AJob(1);
+  job.signal('u');
+  stopJob(job.state, 'keep');
+  job.step();
+  expect(job.status).toMatchObject({ state: 'stopped', kept: { waiting: 1 } });
+  recover(job);
+  expect(job.status).toMatchObject({ state: 'stopped', kept: { waiting: 1 } });
 });
 
 test('a backfill whose child is gone is read on from where the job had come', () => {
