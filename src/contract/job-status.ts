@@ -181,6 +181,8 @@ export interface JobStatus extends ShownForm {
    * backfill had read. Absent: none.
    */
   readonly discarded?: number;
+  /** Only in the answer to a stop with `discard`, once the job has ended: how much this stop dropped. Absent: it is still stopping, and drops the rest. */
+  readonly dropped?: number;
   /** Triggers that became dead letters since the job began: refused by the endpoint, or at the end of their retry schedule. */
   readonly deadLetters: number;
   /**

@@ -17,25 +17,34 @@ const backfill = aBackfill({ expected: 3000, taken: 410, delivered: 400, waiting
 
 test('stop says what will become of what waits', () => {
   type Status = Parameters<typeof stopText>[1];
-  const says = (status: Partial<Status>, request: Parameters<typeof stopText>[2] = {}) =>
-    stopText('vip', { state: 'stopping', waiting: 12, waits: {}, ...status }, request);
+  type Before = Parameters<typeof stopText>[3];
+  const says = (status: Partial<Status>, request: Parameters<typeof stopText>[2] = {}, before: Partial<Before> = {}) =>
+    stopText('vip', { waiting: 12, waits: {}, ...status }, request, { state: 'running', ...before });
+  const keep = { waiting: 'keep' } as const;
+  const discard = { waiting: 'discard' } as const;
+  const keptAt = '2026-11-27T03:10:00Z';
+  const stopped = { state: 'stopped', kept: { waiting: 5, keptAt } } as const;
   expect({
     'sent first, for an hour, then kept': says({}),
     'sent first, for as long as it was told': says({}, { deadlineMs: 90_000 }),
     'in quiet hours nothing is sent before their end': says({ waits: { quiet: '2026-11-26T07:00:00.000000000Z' } }),
-    'kept, and how to go on': says({}, { waiting: 'keep' }),
-    dropped: says({}, { waiting: 'discard' }),
-    'in flight apart, since it may arrive; what slices had not begun is dropped': says(
-      { waiting: 40, discarded: 11_000, inFlight: 23, batch: null },
-      { waiting: 'discard' },
-    ),
-    'batches in flight': says({ inFlight: 2, batch: { size: 5, afterMs: 0 } }, { waiting: 'keep' }),
+    'kept, and how to go on': says({ kept: { waiting: 9, keptAt } }, keep),
+    'it has yet to stop, so nobody knows how much it will keep': says({ inFlight: 3, batch: null }, keep),
+    'dropped, by its own count': says({ waiting: 0, dropped: 9 }, discard),
+    'it has yet to stop, so nobody knows how much it drops': says({ waiting: 40, inFlight: 23, batch: null }, discard),
+    'batches in flight': says({ inFlight: 2, batch: { size: 5, afterMs: 0 } }, keep),
     nothing: says({ waiting: 0 }),
-    'nothing, and how to go on all the same': says({ waiting: 0 }, { waiting: 'keep' }),
-    'discarded, of a job that had stopped': says({ state: 'stopped' }, { waiting: 'discard' }),
-    'nothing, of a job that had stopped': says({ state: 'stopped', waiting: 0 }, { waiting: 'discard' }),
+    'nothing, and how to go on all the same': says({ waiting: 0, kept: { waiting: 0, keptAt } }, keep),
+    'nothing was dropped': says({ waiting: 0, dropped: 0 }, discard),
+    'dropped, of a job that had stopped': says({ dropped: 6 }, discard, stopped),
+    'nothing, of a job that had stopped': says({ dropped: 0 }, discard, stopped),
     'members that a backfill has not read are sent': says({ backfill }),
-    'members that a backfill has not read are kept': says({ waiting: 0, backfill }, { waiting: 'keep' }),
+    'members that a backfill has not read are kept': says({ waiting: 0, kept: { waiting: 0, keptAt, backfill } }, keep),
+    'members that a backfill has not read are dropped': says(
+      { dropped: 0, backfill: { ...backfill, state: 'cancelled' } },
+      discard,
+      { backfill },
+    ),
     'a backfill that is over': says({ backfill: { ...backfill, state: 'finished' } }),
     'a backfill that waits for a person is kept': says({ backfill: { ...backfill, state: 'paused' } }),
   }).toMatchSnapshot();
@@ -62,11 +71,14 @@ test('only what was paused or stopped is said to be resumed; a stopping job that
   const running = { state: 'running', waiting: 2 } as const;
   const reason = 'Asked to stop; what is waiting is sent first.';
   const stopping = { state: 'stopping', reason, waiting: 2 } as const;
-  const none = { ...running, waiting: 0 };
   expect({
     paused: resumedText('vip', running, { state: 'paused', waiting: 2 }),
     stopped: resumedText('vip', running, { state: 'stopped', waiting: 2 }),
-    'stopped, and had kept': resumedText('vip', none, { state: 'stopped', waiting: 0, kept: { waiting: 5 } }),
+    'stopped, and had kept, by its answer': resumedText('vip', running, {
+      state: 'stopped',
+      waiting: 0,
+      kept: { waiting: 5 },
+    }),
     'not known': resumedText('vip', running, undefined),
     'not paused': resumedText('vip', running, running),
     'stopping, paused by its endpoint': resumedText('vip', stopping, { ...stopping, reason: 'It answered 410 Gone.' }),

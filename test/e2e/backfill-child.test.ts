@@ -181,7 +181,7 @@ describe('lost or stopped', () => {
     const stop = await operator.run(['stop', job, '--waiting', 'keep']);
     expect(stop.code).toBe(0);
     expect(unwrapped(stop.stdout)).toMatch(
-      /[\d,]+ waiting triggers, and [\d,]+ members that backfill 1 has not read yet will be kept/,
+      /^Stopped \S+, which kept [\d,]+ waiting triggers, and [\d,]+ members unread by backfill 1\./,
     );
     await lab.statusWhen(job, ({ state }) => state === 'stopped');
 
@@ -217,7 +217,7 @@ describe('lost or stopped', () => {
     await lab.statusWhen(job, ({ state }) => state === 'stopped');
     expect((await lab.jobs.status(job)).kept).toMatchObject({ backfill: { n: 1, expected: MEMBERS.length } });
     const { code, stdout } = await operator.run(['stop', job, '--waiting', 'discard', '--yes']);
-    expect({ code, said: unwrapped(stdout) }).toEqual({ code: 0, said: expect.stringContaining('has been discarded') });
+    expect({ code, said: unwrapped(stdout) }).toEqual({ code: 0, said: expect.stringContaining('has now dropped') });
     expect((await lab.jobs.status(job)).kept).toBeUndefined();
   });
 });

@@ -192,7 +192,7 @@ test('triggers replay shows what it would send, sends nothing with --dry-run, an
   const dry = await operator.run(['replay', job, '--since', '1h', '--dry-run']);
   expect(dry).toMatchObject({
     code: 0,
-    stdout: '1 enter and 1 exit of 1 person would be sent again. Nothing was sent.\n',
+    stdout: 'At most 1 enter and 1 exit of 1 person would be sent again. Nothing was sent.\n',
     stderr: expect.stringMatching(
       /^1 enter and 1 exit of 1 person, told from [^,]* UTC, such as:\n.* {2}enter {2}vip {2}e1\n/,
     ),

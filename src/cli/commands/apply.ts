@@ -285,7 +285,7 @@ function linesOf(
     existingUsers === true
       ? ', and first send all current members'
       : waiting > 0
-        ? `, after ${counted(waiting, 'waiting trigger')}`
+        ? `, after about ${counted(waiting, 'waiting trigger')}`
         : '';
   return [
     `${action.padEnd(WIDTH)}${printable(jobId)}${more}`,

@@ -121,7 +121,7 @@ function lossOf({ user, deliveryLog, deadLetters, jobs, leftOut }: Whereabouts, 
   const waiting = stopWaiting ? jobs.reduce((sum, job) => sum + job.waiting, 0) : 0;
   const unread = stopWaiting ? new Set(leftOut.map(({ jobId }) => jobId)).size : 0;
   if (rows + deadLetters + waiting + unread === 0) return '';
-  const triggers = waiting === 0 ? '' : `${counted(waiting, 'waiting trigger')}, `;
+  const triggers = waiting === 0 ? '' : `About ${counted(waiting, 'waiting trigger')}, `;
   const more = unread === 0 ? '' : `what may wait in ${counted(unread, 'job')} left out, `;
   return `${triggers}${more}${counted(rows, 'row')} of the delivery log and ${counted(deadLetters, 'dead letter')} of ${user} will be removed, and cannot be had back.`;
 }

@@ -83,8 +83,7 @@ type PausedJob = Pick<JobStatus, 'state' | 'reason' | 'waiting'> & { readonly ke
 
 /**
  * A job that is stopping, and sends its waiting triggers first, may have been paused by its endpoint. After a resume it is still stopping.
- *
- * @param before with its kept triggers, if it had stopped: some of those may have been sent by now.
+ * The job answers before it sends anything, so a stopped one that runs again still has all that it kept.
  */
 export function resumedText(job: string, { state, reason, waiting }: PausedJob, before: PausedJob | undefined): string {
   const much = `${counted(waiting, 'trigger')} waiting.`;
@@ -93,8 +92,7 @@ export function resumedText(job: string, { state, reason, waiting }: PausedJob, 
     const did = before?.reason === reason ? `${job} was not paused` : `${job} sends again`;
     return `${did}, and is still stopping; ${much} ${reason ?? ''} To undo the stop: triggers stop ${job} --waiting keep, then triggers resume ${job}`;
   }
-  if (before?.kept !== undefined)
-    return `Resumed ${job}, with ${counted(before.kept.waiting, 'trigger')} that it had kept.`;
+  if (before?.kept !== undefined) return `Resumed ${job}, with ${counted(waiting, 'trigger')} that it had kept.`;
   if (before?.state === 'running') return `${job} was not paused; ${much}`;
   return `Resumed ${job}; ${much}`;
 }

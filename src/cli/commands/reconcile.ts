@@ -111,8 +111,8 @@ async function reconcile(
         return { difference, ...(words.length === 0 ? {} : { doubts: words }) };
       }
       if (doubts.length > 0 && !force) throw new DifferenceDoubtful(difference, doubts);
-      if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(difference)} would be sent.`);
-      const question = `Send ${extent(difference)} to ${job}?`;
+      if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`At most ${extent(difference)} would be sent.`);
+      const question = `Send at most ${extent(difference)} to ${job}?`;
       if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new UserAborted('Nothing was sent.');
       return { difference, status: await jobs.reconcile(job, difference, { force, reason }) };
     } catch (error) {
@@ -130,7 +130,7 @@ function isNotSent(error: unknown): boolean {
   return !(error instanceof Error && error.name === 'OutcomeUnknown');
 }
 
-function extent({ enters, exits }: Difference): string {
+function extent({ enters, exits }: Pick<Difference, 'enters' | 'exits'>): string {
   return `${counted(enters, 'enter')} and ${counted(exits, 'exit')}`;
 }
 
@@ -156,6 +156,7 @@ function doneText(job: string, { difference, doubts = [], status }: Reconciled):
       ? 'Nothing to send: the list and the source have the same people.'
       : `Nothing to send: ${count(members - both)} missing from the list, ${count(theirs - both)} not members, but the job's "events" exclude these changes.`;
   if (doubts.length > 0) return `${doubts.join(' ')} To send it anyway, add --force. Nothing was sent.`;
-  if (status === undefined) return `${extent(difference)} would be sent. Nothing was sent.`;
-  return `${extent(difference)} are being sent by backfill ${status.backfill?.n ?? ''}. Follow it with: triggers status ${job} --watch`;
+  if (status === undefined) return `At most ${extent(difference)} would be sent. Nothing was sent.`;
+  const { n = '', difference: sent = difference } = status.backfill ?? {};
+  return `Backfill ${n} sends ${extent(sent)}, without those whose membership changes meanwhile. Follow it with: triggers status ${job} --watch`;
 }

@@ -79,8 +79,8 @@ async function replay(
   const gaps = await gapsOf(found);
   if (gaps !== undefined) note(gaps);
   if (dryRun === true || found.enters + found.exits === 0) return { found };
-  if (yes !== true && terminal.stdin.isTTY !== true) throw nobodyToAsk(`${extent(found)} would be sent again.`);
-  if (yes !== true && !(await confirmed(terminal, `Send ${extent(found)} to ${job} again?`)))
+  if (yes !== true && terminal.stdin.isTTY !== true) throw nobodyToAsk(`At most ${extent(found)} would be sent again.`);
+  if (yes !== true && !(await confirmed(terminal, `Send at most ${extent(found)} to ${job} again?`)))
     throw new UserAborted('Nothing was sent.');
   return { found, status: await jobs.replay(job, found, options) };
 }
@@ -92,7 +92,7 @@ async function gapsOf({ replay: { since, until } }: FoundTold): Promise<string |
   return gapsInWords(await gaps.catch(() => []));
 }
 
-function extent({ enters, exits, people }: FoundTold): string {
+function extent({ enters, exits, people }: Pick<FoundTold, 'enters' | 'exits' | 'people'>): string {
   return `${counted(enters, 'enter')} and ${counted(exits, 'exit')} of ${counted(people, 'person', 'people')}`;
 }
 
@@ -118,10 +118,10 @@ function foundLines(found: FoundTold): string[] {
 
 function doneText(job: string, { found, status }: Replayed): string {
   if (found.enters + found.exits === 0) return 'Nothing to send again.';
-  if (status === undefined) return `${extent(found)} would be sent again. Nothing was sent.`;
+  if (status === undefined) return `At most ${extent(found)} would be sent again. Nothing was sent.`;
   const watch = `Follow it with: triggers status ${job} --watch`;
   const { askedBefore, backfill } = status;
   return askedBefore === undefined
-    ? `${extent(found)} are being sent again by backfill ${backfill?.n ?? ''}. ${watch}`
+    ? `Backfill ${backfill?.n ?? ''} sends ${extent({ ...found, ...backfill?.replay })} again, without those whose person is told something newer meanwhile. ${watch}`
     : `Backfill ${askedBefore.n} had been asked for under this request id, and is ${askedBefore.state}. No other was started. ${watch}`;
 }

@@ -42,24 +42,24 @@ export const stopCommand = command({
     const request = { waiting, ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
     const asking = { terminal, yes: yes === true, json };
     const isBare = deadline === undefined && !isGiven('waiting');
-    const { status, isAsBefore } = await withJobs(async (jobs) => {
+    const { before, status } = await withJobs(async (jobs) => {
       const before = await jobs.status(job);
-      if (isBare && before.state === 'stopping') return { status: before, isAsBefore: true };
+      if (isBare && before.state === 'stopping') return { before };
       const extent = await extentOf(jobs, job, before, waiting);
       // Nothing is lost of a job that keeps it.
       if (waiting !== 'keep') await confirmLoss(extent, waiting === 'discard' ? 'Discard it?' : 'Stop it?', asking);
       else if (extent !== '') note(extent);
-      return { status: await jobs.stop(job, request, { reason }), isAsBefore: false };
+      return { before, status: await jobs.stop(job, request, { reason }) };
     });
-    if (isAsBefore) return print(status, () => alreadyStoppingText(job, status.reason));
-    print(status, () => stopText(job, status, request));
+    if (status === undefined) return print(before, () => alreadyStoppingText(job, before.reason));
+    print(status, () => stopText(job, status, request, before));
     refuseUnconfirmed(job, status);
   },
 });
 
 type Waiting = NonNullable<StopRequest['waiting']>;
 
-/** The exact effects of a stop that cannot be undone, in sentences; '' when there are none. */
+/** The effects of a stop that cannot be undone, in sentences; '' when there are none. Numbers change until it acts, so each is "about" so many. */
 async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waiting: Waiting): Promise<string> {
   // It has ended, and can only be asked to discard what it kept. Any other request is refused, and changes nothing.
   if (hasStopped(status.state) && (status.kept === undefined || waiting !== 'discard')) return '';
@@ -67,7 +67,7 @@ async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waitin
   return [
     ...(dropped === undefined
       ? []
-      : [`${dropped} of ${job} will not be sent, and cannot be had back.${inFlightText(status)}`]),
+      : [`${capital(dropped)} of ${job} will not be sent, and cannot be had back.${inFlightText(status)}`]),
     ...lettersText(job, await deadLettersOf(jobs, status), waiting),
   ].join(' ');
 }
@@ -105,30 +105,35 @@ function lettersText(job: string, count: number | undefined, waiting: Waiting): 
   }
 }
 
-/** The parts of a status on which a stop's effects depend. */
-type Stoppable = Pick<JobStatus, 'state' | 'reason' | 'waiting' | 'backfill' | 'kept'> &
-  Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'mayStillSend'>>;
-
 /** The triggers and members that a job has yet to send, in words; for a stopped job, those that it kept. Undefined when there are none. */
-function whatWaits(status: Stoppable): string | undefined {
-  const { state, waiting, backfill, kept } = status;
-  const rest = unread(kept?.backfill ?? backfill);
-  const count = kept?.waiting ?? waiting - triggersInFlight(status);
+function whatWaits(status: JobStatus): string | undefined {
+  const { state, backfill, kept } = status;
+  const count = kept === undefined ? unsent(status) : kept.waiting;
   const parts = [
-    ...(count > 0 ? [counted(count, 'waiting trigger')] : []),
-    ...(rest === undefined ? [] : [rest]),
+    ...(count > 0 ? [`${kept === undefined ? 'about ' : ''}${counted(count, 'waiting trigger')}`] : []),
+    ...unread(kept?.backfill ?? backfill),
     // Its existing users are unknown until it has begun.
     ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join(', and ');
 }
 
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+type Busy = Pick<JobStatus, 'waiting'> & Partial<Pick<JobStatus, 'inFlight' | 'batch'>>;
+
 /** Triggers of requests that may be in flight: they count as waiting, and may still arrive. */
-function triggersInFlight({ waiting, inFlight = 0, batch }: Stoppable): number {
+function triggersInFlight({ waiting, inFlight = 0, batch }: Busy): number {
   return Math.min(waiting, inFlight * (batch?.size ?? 1));
 }
 
-function inFlightText(status: Stoppable): string {
+function unsent(status: Busy): number {
+  return status.waiting - triggersInFlight(status);
+}
+
+function inFlightText(status: Busy & Pick<JobStatus, 'kept'>): string {
   const count = status.kept === undefined ? triggersInFlight(status) : 0;
   return count === 0 ? '' : ` ${shownCount(count)} ${count === 1 ? 'is' : 'are'} in flight and may arrive.`;
 }
@@ -138,40 +143,52 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
   return `${job} is already stopping, and goes on as it was asked to. ${reason ?? ''} To change that: --deadline, or --waiting.`;
 }
 
-/** The text about waiting triggers, and about members that a backfill has yet to read. */
+type Stopped = Busy & Pick<JobStatus, 'backfill' | 'waits' | 'kept' | 'dropped'>;
+
+/** What a stop did, by the job's own count; what it will do, with "about", while the job is still stopping. */
 export function stopText(
   job: string,
-  status: Pick<JobStatus, 'state' | 'waiting' | 'backfill' | 'waits'> &
-    Partial<Pick<JobStatus, 'inFlight' | 'batch' | 'discarded'>>,
+  status: Stopped,
   request: StopRequest,
+  before: Pick<JobStatus, 'state' | 'kept' | 'backfill'>,
 ): string {
-  const { state, backfill, waits, discarded = 0 } = status;
-  const isSending = (request.waiting ?? 'deliver') === 'deliver';
-  // Triggers that running slices had not begun come back. They are then kept or discarded like the rest.
-  const waiting = isSending ? status.waiting : status.waiting + discarded - triggersInFlight(status);
-  const inFlight = isSending ? '' : inFlightText(status);
-  if (state === 'stopped' && request.waiting === 'discard') return discardedText(job, whatWaits(status));
-  const rest = unread(backfill);
-  const left = triggersAnd(waiting, rest);
-  if (waiting === 0 && rest === undefined) {
-    const later = request.waiting === 'keep' ? ` Resume it later with: triggers resume ${job}` : '';
-    return `Stopping ${job}; nothing is waiting.${inFlight}${later}`;
-  }
   switch (request.waiting) {
     case 'discard':
-      return `Stopping ${job}; ${left} will not be sent.${inFlight}`;
+      return discardText(job, status, before);
     case 'keep':
-      return `Stopping ${job}; ${left} will be kept.${inFlight} Resume it later with: triggers resume ${job}`;
+      return keepText(job, status);
     default:
-      return `Stopping ${job}; ${sentFirst(waiting, rest, backfill)} will be sent first, for at most ${duration(request.deadlineMs ?? AN_HOUR_MS)}. The rest is kept${heldBack(backfill)}.${quietNow(waits.quiet)} Watch it with: triggers status ${job} --watch`;
+      return deliverText(job, status, request.deadlineMs ?? AN_HOUR_MS);
   }
 }
 
-/** The job can be resumed until everything it kept is discarded. */
-function discardedText(job: string, kept: string | undefined): string {
-  return kept === undefined
-    ? `${job} had already stopped, and had kept nothing that waits. It can no longer be resumed.`
-    : `${job} had already stopped; what it kept (${kept}) has been discarded.`;
+function discardText(job: string, status: Stopped, before: Pick<JobStatus, 'state' | 'kept' | 'backfill'>): string {
+  const { dropped, backfill } = status;
+  const had = hasStopped(before.state);
+  if (dropped === undefined)
+    return `Stopping ${job}; what waits is dropped.${inFlightText(status)} See how much it dropped: triggers status ${job}`;
+  // The stop has cancelled the backfill.
+  const { state = 'cancelled' } = before.backfill ?? {};
+  const left = all(dropped, unread(before.kept?.backfill ?? (backfill && { ...backfill, state })));
+  if (left === undefined)
+    return had
+      ? `${job} had already stopped, and had kept nothing that waits. It can no longer be resumed.`
+      : `Stopped ${job}; nothing was waiting.`;
+  return had ? `${job} had already stopped, and has now dropped ${left}.` : `Stopped ${job}, which dropped ${left}.`;
+}
+
+function keepText(job: string, status: Stopped): string {
+  const { kept, backfill } = status;
+  const resume = `Resume it later with: triggers resume ${job}`;
+  const left = all(kept?.waiting ?? unsent(status), unread(kept?.backfill ?? backfill));
+  if (kept === undefined)
+    return `Stopping ${job}; ${left === undefined ? 'nothing is waiting' : `about ${left} will be kept`}.${inFlightText(status)} ${resume}`;
+  return `Stopped ${job}${left === undefined ? '; nothing was waiting' : `, which kept ${left}`}. ${resume}`;
+}
+
+function deliverText(job: string, { waiting, backfill, waits }: Stopped, deadlineMs: number): string {
+  if (all(waiting, unread(backfill)) === undefined) return `Stopping ${job}; nothing is waiting.`;
+  return `Stopping ${job}; about ${sentFirst(waiting, backfill)} will be sent first, for at most ${duration(deadlineMs)}. The rest is kept${heldBack(backfill)}.${quietNow(waits.quiet)} Watch it with: triggers status ${job} --watch`;
 }
 
 /** The quiet hours, which the deadline has to outlast. */
@@ -180,14 +197,16 @@ function quietNow(until: string | undefined): string {
 }
 
 /** The triggers and members that a job sends before it stops, without a backfill that does not continue by itself. */
-function sentFirst(waiting: number, rest: string | undefined, backfill: BackfillStatus | undefined): string {
+function sentFirst(waiting: number, backfill: BackfillStatus | undefined): string {
   if (backfill?.state === 'paused') return counted(Math.max(0, waiting - backfill.waiting), 'waiting trigger');
-  return triggersAnd(waiting, backfill?.state === 'lost' ? undefined : rest);
+  const rest = backfill?.state === 'lost' ? [] : unread(backfill);
+  return all(waiting, rest) ?? counted(waiting, 'waiting trigger');
 }
 
-function triggersAnd(waiting: number, rest: string | undefined): string {
-  if (rest === undefined) return counted(waiting, 'waiting trigger');
-  return waiting === 0 ? rest : `${counted(waiting, 'waiting trigger')}, and ${rest}`;
+/** Undefined: there are none. */
+function all(waiting: number, rest: readonly string[]): string | undefined {
+  const parts = [...(waiting === 0 ? [] : [counted(waiting, 'waiting trigger')]), ...rest];
+  return parts.length === 0 ? undefined : parts.join(', and ');
 }
 
 /** A stop does not send a backfill that waits for a person's decision. */
@@ -196,13 +215,11 @@ function heldBack(backfill: BackfillStatus | undefined): string {
   return `, and so is what backfill ${backfill.n} has left, since it is ${backfill.state}`;
 }
 
-/** The members of a backfill that are not read yet, in words; undefined when there are none. */
-function unread(
-  backfill: (KeptBackfill & { readonly state?: BackfillStatus['state'] }) | undefined,
-): string | undefined {
-  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return undefined;
+/** The members of a backfill that are not read yet, in words, if there are any. */
+function unread(backfill: (KeptBackfill & { readonly state?: BackfillStatus['state'] }) | undefined): string[] {
+  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return [];
   const { n, taken, expected } = backfill;
-  if (expected === undefined) return `the members that backfill ${n} has not read yet`;
+  if (expected === undefined) return [`the members unread by backfill ${n}`];
   const left = Math.max(0, expected - taken);
-  return left === 0 ? undefined : `${counted(left, 'member')} that backfill ${n} has not read yet`;
+  return left === 0 ? [] : [`${counted(left, 'member')} unread by backfill ${n}`];
 }

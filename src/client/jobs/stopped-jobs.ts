@@ -16,7 +16,7 @@ import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
 import { recoverableUntil } from '../history/recovery.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { describeExecution, endOf, ofJob, queryStatus, untilQuiet, updateJob } from './job-service.ts';
+import { describeExecution, endOf, ofJob, queryStatus, statusWhen, untilQuiet, updateJob } from './job-service.ts';
 import { lettersInStatus } from './waiting-letters.ts';
 
 /** Returns the status with why a running backfill cannot read: only the server knows how often its child workflow has failed. */
@@ -128,24 +128,32 @@ async function untilStopped(client: Client, jobId: string, refusal: RequestRefus
   }
 }
 
-/** Ends a job; a stopped one can only be told to discard what it keeps. */
+/**
+ * Ends a job; a stopped one can only be told to discard what it keeps. The answer is the status once it has stopped, with how much it kept or dropped, if
+ * that takes at most 2 s; otherwise the job is still stopping.
+ */
 export async function stop(client: Client, jobId: string, request: StopRequest, by: By): Promise<JobStatus> {
   if (request.waiting === 'discard') return await discard(client, jobId, request, by);
-  return await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request, by]));
+  const status = await untilQuiet(client, jobId, await updateJob(client, jobId, stopUpdate, [request, by]));
+  if (request.waiting !== 'keep' || status.mayStillSend === true) return status;
+  return await statusWhen(client, jobId, ({ kept }) => kept !== undefined, SOON_MS).catch(() => status);
 }
 
 async function discard(client: Client, jobId: string, request: StopRequest, by: By): Promise<JobStatus> {
   const found = await describeExecution(client, jobId);
   const hadStopped = isStopped(found);
   const stopRequest = hadStopped ? { ...request, ifStopped: true } : request;
+  // The job answers before it drops anything.
   const answer = await updateJob(client, jobId, stopUpdate, [stopRequest, by], { mayBeStopped: hadStopped });
-  const status = hadStopped ? undefined : await untilQuiet(client, jobId, answer);
+  const status = hadStopped ? answer : await untilQuiet(client, jobId, answer);
   const before = Date.now();
   if (hadStopped) await settled(untilEnded(client, jobId), ofJob('stop', jobId));
+  else if (!(await endsWithin(client, jobId, SOON_MS))) return status;
   // Triggers that were dropped unread leave profiles behind, and the job does not know them. Any that this misses end by their own timer.
-  if (hadStopped || (await endsWithin(client, jobId, SOON_MS)))
-    await new TemporalSideWorkflows(client, found.taskQueue).dropProfiles(jobId, before).catch(() => undefined);
-  return status ?? { ...(await settled(statusOf(client, jobId), ofJob('stop', jobId))), waiting: answer.waiting };
+  await new TemporalSideWorkflows(client, found.taskQueue).dropProfiles(jobId, before).catch(() => undefined);
+  // Slices may have delivered some of what waited, and given back the rest: only at its end the job knows how much it has dropped.
+  const atEnd = await settled(statusOf(client, jobId), ofJob('stop', jobId));
+  return { ...atEnd, dropped: (atEnd.discarded ?? 0) - (answer.discarded ?? 0) };
 }
 
 /** Ends a job that has stopped and keeps nothing, so that another can start under its id. Triggers that came since are sent first. */
