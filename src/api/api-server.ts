@@ -15,6 +15,7 @@ import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/inge
 import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { stringifyJson } from '../domain/json.ts';
+import { keyEnds, ownFindings } from '../domain/health.ts';
 import { isLoopback } from '../domain/origin-check.ts';
 import { ApiKeys, type Caller, Callers, rejectCrossSite, rejectForeignOrigin, Sessions } from './callers.ts';
 import { ApiMetrics, serviceRoutes } from './service-routes.ts';
@@ -150,6 +151,16 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const { now = Date.now } = options;
   const keys = new ApiKeys(options.keys, now);
   if (keys.isOpen && !isLoopback(host)) throw new ApiKeysNeeded(host);
+  const told = new Set<string>();
+  const tellOfExpiry = (): void => {
+    for (const { facts } of ownFindings(keyEnds(keys.list()), now())) {
+      const { of, at } = facts;
+      const event = Date.parse(String(at)) > now() ? 'an API key expires soon' : 'an API key has expired';
+      if (!told.has(`${event} ${of} ${at}`)) options.log.warn({ of, at }, event);
+      told.add(`${event} ${of} ${at}`);
+    }
+  };
+  tellOfExpiry();
   const app = fastify({
     forceCloseConnections: 'idle',
     connectionTimeout: SILENT_MS,
@@ -237,7 +248,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   watchRoutes(app, options.jobs);
   overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
   const { connection = { connectionOptions: {}, namespace: client.options.namespace } } = options;
-  healthRoutes(app, () => findHealth(client, { taskQueue, connection }));
+  healthRoutes(app, () => findHealth(client, { taskQueue, connection, expiring: keyEnds(keys.list()) }));
   sessionRoutes(app, { ...options, keys, sessions, callers, now });
   serviceRoutes(app, { ...options, metrics });
   consoleRoutes(app, page);
@@ -267,7 +278,10 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     url,
     close,
     invite,
-    replaceKeys: (configured) => keys.replace(configured),
+    replaceKeys: (configured) => {
+      keys.replace(configured);
+      tellOfExpiry();
+    },
     replaceIngests: (configured) => ingests.replace(configured),
   };
 }
@@ -301,7 +315,10 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     const { job } = request.params as { readonly job?: string };
     const { jobId } = request.query as { readonly jobId?: unknown };
     for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw keyLacksJob(named);
-    if (caller.name !== undefined) metrics.keyUsed(caller.name);
+    if (caller.name !== undefined) {
+      metrics.keyUsed(caller.name);
+      keys.used(caller.name);
+    }
     request.caller = caller;
     done();
   });

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { Refused } from './refusal.ts';
 import type { Asker } from '../client/export-jobs.ts';
 import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
+import { definedOf } from '../domain/json.ts';
 import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
 
 /** A caller, and their rights. */
@@ -38,6 +39,8 @@ export class ApiKeys {
   readonly #now: () => number;
   #keys: readonly KnownKey[] = [];
   #hadKeys = false;
+  /** When each was used last, by name, in epoch ms. */
+  readonly #usedAtMs = new Map<string, number>();
 
   constructor(configured: ConfiguredApiKeys, now: () => number = Date.now) {
     this.#now = now;
@@ -76,6 +79,20 @@ export class ApiKeys {
   callerWith(keyHash: string): Caller | undefined {
     const key = this.#keyWith(keyHash);
     return key === undefined || this.#now() >= key.expiresAtMs ? undefined : key.caller;
+  }
+
+  /** Notes that a key of this name is being used. */
+  used(name: string): void {
+    this.#usedAtMs.set(name, this.#now());
+  }
+
+  /** All keys, with when each expires and when it was used last in this process. */
+  list(): { name: string; expires?: string; lastUsedAt?: string }[] {
+    const at = (ms = Infinity): string | undefined => (ms === Infinity ? undefined : new Date(ms).toISOString());
+    return this.#keys.map(({ caller: { name = '' }, expiresAtMs }) => ({
+      name,
+      ...definedOf({ expires: at(expiresAtMs), lastUsedAt: at(this.#usedAtMs.get(name)) }),
+    }));
   }
 
   /** Why a key has no caller. */

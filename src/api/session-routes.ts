@@ -52,6 +52,12 @@ const who = z
     name: z.string().optional().describe('The name of the key; absent: it is none.'),
     may: z.array(z.enum(RIGHTS)),
     jobs: z.array(z.string()).optional().describe('The only jobs, by id; absent: all.'),
+    keys: z
+      .array(z.object({ name: z.string(), expires: z.string().optional(), lastUsedAt: z.string().optional() }))
+      .optional()
+      .describe(
+        'All keys, for one that may read all jobs. `lastUsedAt`: of requests to this process, since it started.',
+      ),
     idleEndsAt: z.string().optional().describe('RFC 3339: when the session ends unless it is used.'),
     endsAt: z.string().optional().describe('RFC 3339: when it ends in any case.'),
     version: z.string(),
@@ -108,6 +114,8 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       const holder =
         'link' in credential ? linkHolder(request, credential.link, options) : keyHolder(credential.key, keys);
       if (holder === undefined) {
+        const refused = 'key' in credential ? keys.refusalOf(hashOf(credential.key)) : undefined;
+        if (refused?.refusal.code === 'KeyExpired') throw refused;
         const retryAfterS = failed.add(now());
         // Otherwise the log would be full of them.
         if (retryAfterS === undefined) tell('refuse-sign-in');
@@ -223,7 +231,9 @@ function shown(
     ...(jobs === undefined ? {} : { jobs: [...jobs] }),
     ...(session === undefined ? {} : { idleEndsAt: at(session.idleEndsAtMs), endsAt: at(session.endsAtMs) }),
     version: release(),
-    // It shows everything of all jobs.
-    ...(caller.may('read') && jobs === undefined ? definedOf({ temporalWorkflowsUrl }) : {}),
+    // Both are about everything.
+    ...(caller.may('read') && jobs === undefined
+      ? definedOf({ temporalWorkflowsUrl, keys: keys.isOpen ? undefined : keys.list() })
+      : {}),
   };
 }

@@ -7,6 +7,7 @@ import {
   alertFindings,
   type AnsweringWorker,
   type AskedWorkers,
+  type Expiring,
   attributeFindings,
   type Finding,
   type HealthCheck,
@@ -60,6 +61,8 @@ export interface HealthOptions {
   readonly taskQueue: string;
   /** How the client is connected. */
   readonly connection: ConnectConfig;
+  /** More of the asker's own that expires. Default: nothing. */
+  readonly expiring?: readonly Expiring[];
 }
 
 /**
@@ -93,7 +96,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
       attributeFindings(await missingSearchAttributes(client.connection, connection.namespace)),
     ),
     checked(['workers'], async () => queueFindings(await queues, await asked)),
-    checked(WORKER_CHECKS, async () => workerFindings(await asked, expiringOf(connection), Date.now())),
+    checked(WORKER_CHECKS, async () => workerFindings(await asked, ownOf(options), Date.now())),
     checked(['jobs', 'endpoints'], async () => await lookAtJobs(client, await running, await queues), JOBS_MS),
     checked(['watches'], async () => watchFindings(await new Watches(() => client, taskQueue).list())),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
@@ -102,8 +105,12 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
 }
 
 function withoutTemporal(problem: TemporalProblem, options: HealthOptions): Finding[] {
-  const own = ownFindings(expiringOf(options.connection), Date.now());
+  const own = ownFindings(ownOf(options), Date.now());
   return [...temporalFindings(problem, placeOf(options)), ...own, ...unknownFindings('Temporal cannot be used.')];
+}
+
+function ownOf({ connection, expiring = [] }: HealthOptions): readonly Expiring[] {
+  return [...expiringOf(connection), ...expiring];
 }
 
 function placeOf({ connection }: HealthOptions) {

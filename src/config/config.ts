@@ -339,9 +339,14 @@ export interface ApiConfig {
 export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
   checkVariables(env);
   return {
-    apiKeys: part('apiKeys', apiKeysSchema, valueInFile('apiKeys', env)),
+    apiKeys: configuredApiKeys(env),
     ingests: part('ingests', ingestsSchema, valueInFile('ingests', env)),
   };
+}
+
+/** Reads only the API's keys: no secret of the file is read. @throws ConfigError */
+export function configuredApiKeys(env: NodeJS.ProcessEnv = process.env): ConfiguredApiKeys {
+  return part('apiKeys', apiKeysSchema, valueInFile('apiKeys', env));
 }
 
 /**

@@ -19,7 +19,8 @@ const REMEDIES = {
   configuration: 'Correct it: the log of the worker says where.',
   'delivery-log': 'Bring its database or folder back. Workers send without it, and keep its last rows for it.',
   disk: 'Bring the folder back, and make room there or shorten "deliveryLog.retentionDays".',
-  certificates: 'Replace it. Workers take changed authorizations over; for anything else, restart them.',
+  certificates:
+    'Replace it. Workers take changed authorizations over, and the API its keys; for anything else, restart them.',
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
   endpoints: (job: string) => `It is probed until it answers, and nothing is lost. See why: triggers status ${job}`,
   watches: 'Correct that: it is tried again by itself, and catches up. See why: triggers watch --list',
@@ -326,6 +327,13 @@ function diskFindings(answers: readonly AnsweringWorker[]): Finding[] {
   return findings('disk', troubles, all.length === 0 ? {} : { freeGiB: gib(least) });
 }
 
+const API_KEYS = 'apiKeys.';
+
+/** When these API keys expire; those that never do are left out. */
+export function keyEnds(keys: readonly { readonly name: string; readonly expires?: string | undefined }[]): Expiring[] {
+  return keys.flatMap(({ name, expires: at }) => (at === undefined ? [] : [{ of: API_KEYS + name, at }]));
+}
+
 function expiryFindings(answers: readonly AnsweringWorker[], own: readonly Expiring[], nowMs: number): Finding[] {
   const ofWorkers = answers.flatMap(({ worker, expiring }) => expiring.map((one) => ({ ...one, worker })));
   const all = [...own.map((one) => ({ ...one, worker: 'this program' })), ...ofWorkers];
@@ -333,7 +341,10 @@ function expiryFindings(answers: readonly AnsweringWorker[], own: readonly Expir
   const troubles = soon.map(({ of, at, worker }): Trouble => {
     const leftMs = Date.parse(at) - nowMs;
     const problem = leftMs <= 0 ? `${of} has ended.` : `${of} ends in ${duration(leftMs)}.`;
-    return { state: leftMs <= 0 ? 'failed' : 'warning', worker, facts: { of, at }, problem };
+    const trouble = { worker, facts: { of, at }, problem };
+    // Nothing of ours fails without it, and keys for some jobs are shown no other.
+    if (of.startsWith(API_KEYS)) return { ...trouble, state: 'warning', affects: [] };
+    return { ...trouble, state: leftMs <= 0 ? 'failed' : 'warning' };
   });
   return findings('certificates', troubles, { end: all.map(({ of, at }) => `${of} ${at}`) });
 }

@@ -312,3 +312,59 @@ describe('pages of other sites', () => {
       expect([own, await statusOf(api, READ, { cookie, ...own })]).toEqual([own, 422]);
   });
 });
+
+test('only a key that may read all jobs is told the address of the Temporal UI, and when each key was used and expires', async () => {
+  const all = { boss: newApiKey(), some: newApiKey(), shop: newApiKey() };
+  const keys: ConfiguredApiKeys = {
+    boss: { hash: all.boss.hash, may: ['read'] },
+    some: { hash: all.some.hash, may: ['read'], jobs: ['crm'] },
+    shop: { hash: all.shop.hash, may: ['trigger'], expires: '2027-01-31T00:00:00Z' },
+  };
+  const nowMs = Date.parse('2027-01-01T00:00:00Z');
+  const server = await apiWithoutTemporal(keys, { temporalWorkflowsUrl: 'http://ui.example/', now: () => nowMs });
+  const told = async (name: keyof typeof all, path = '/v1/session') =>
+    (await askOf(server, path, { headers: { authorization: `Bearer ${all[name].secret}` } })).body;
+  await told('some', '/v1/ingests');
+  await told('boss', '/v1/ingests');
+  expect(await told('boss')).toMatchObject({
+    temporalWorkflowsUrl: 'http://ui.example/',
+    keys: [
+      { name: 'boss', lastUsedAt: '2027-01-01T00:00:00.000Z' },
+      { name: 'some', lastUsedAt: '2027-01-01T00:00:00.000Z' },
+      { name: 'shop', expires: '2027-01-31T00:00:00.000Z' },
+    ],
+  });
+  for (const name of ['some', 'shop'] as const)
+    expect(Object.keys(await told(name))).not.toEqual(expect.arrayContaining(['keys']));
+  expect(JSON.stringify([await told('some'), await told('shop')])).not.toMatch(/ui\.example|boss/);
+  await server.close();
+});
+
+test('the log of the API says two weeks before that a key expires, and when it has, once each', async () => {
+  const { secret, hash } = newApiKey();
+  const keys: ConfiguredApiKeys = { shop: { hash, may: ['read'], expires: '2027-01-31T00:00:00Z' } };
+  let nowMs = Date.parse('2027-01-16T00:00:00Z');
+  const said: unknown[] = [];
+  const log = { error: () => undefined, warn: (fields: object, message: string) => said.push([fields, message]) };
+  const server = await apiWithoutTemporal(keys, { now: () => nowMs, log });
+  const reload = (days: number): void => {
+    nowMs += days * 24 * 3_600_000;
+    server.replaceKeys(keys);
+    server.replaceKeys(keys);
+  };
+  reload(0.5);
+  expect(said).toEqual([]);
+  reload(1);
+  reload(1);
+  const key = { of: 'apiKeys.shop', at: '2027-01-31T00:00:00.000Z' };
+  expect(said).toEqual([[key, 'an API key expires soon']]);
+  reload(20);
+  expect(said.slice(1)).toEqual([[key, 'an API key has expired']]);
+  const signIn = { body: { key: secret }, headers: { 'x-triggers-console': '1' } };
+  expect(await askOf(server, '/v1/session', signIn)).toMatchObject({ status: 401, body: { code: 'KeyExpired' } });
+  expect(await askOf(server, '/v1/jobs', { headers: { authorization: `Bearer ${secret}` } })).toMatchObject({
+    status: 401,
+    body: { code: 'KeyExpired' },
+  });
+  await server.close();
+});

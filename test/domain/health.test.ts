@@ -7,6 +7,7 @@ import {
   type Finding,
   healthOf,
   jobFindings,
+  keyEnds,
   ownFindings,
   queueFindings,
   retentionFindings,
@@ -264,6 +265,17 @@ test('what ends within two weeks is a warning, and what has ended has failed: he
   expect(codes(workerFindings(asked(), ends(-1), NOW))).toContain('certificates failed');
   expect(codes(ownFindings(ends(-1), NOW))).toEqual(['certificates failed']);
   expect(ownFindings(ends(15), NOW)).toEqual([]);
+});
+
+test('an API key that expires within two weeks, or has expired, is a warning, which a key for some jobs is not shown', () => {
+  const ends = (days: number) => keyEnds([{ name: 'shop', expires: new Date(NOW + days * DAY_MS).toISOString() }]);
+  expect(ownFindings([...ends(15), ...keyEnds([{ name: 'boss' }])], NOW)).toEqual([]);
+  for (const days of [13, -1]) {
+    const found = ownFindings(ends(days), NOW);
+    expect(found).toMatchObject([{ check: 'certificates', state: 'warning', facts: { of: 'apiKeys.shop' } }]);
+    expect(JSON.stringify(healthOf(found, () => true))).not.toContain('shop');
+    expect(healthOf(found, () => true).state).toBe('ok');
+  }
 });
 
 test('a job whose workflow task fails has failed, by the code of the failure; one that is only silent is unknown', () => {

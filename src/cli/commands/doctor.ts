@@ -1,6 +1,6 @@
-import { configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
+import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import type { Finding, Health, HealthState } from '../../domain/health.ts';
-import { factsInWords, HEALTH_STATES, healthOf } from '../../domain/health.ts';
+import { factsInWords, HEALTH_STATES, healthOf, keyEnds } from '../../domain/health.ts';
 import { printable, printableReason } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { NotHealthy } from '../exit-code.ts';
@@ -19,7 +19,9 @@ Exit code 0: all is well, or nothing is worse than a warning. 1: something faile
     const payloadKeys = configuredPayloadKeys();
     const { loadConnectConfig } = await import('../../client/connect.ts');
     const { connectAndFindHealth } = await import('../../client/health.ts');
-    const health = healthOf(await connectAndFindHealth(payloadKeys, { taskQueue, connection: loadConnectConfig() }));
+    const expiring = keyEnds(Object.entries(configuredApiKeys()).map(([name, { expires }]) => ({ name, expires })));
+    const options = { taskQueue, connection: loadConnectConfig(), expiring };
+    const health = healthOf(await connectAndFindHealth(payloadKeys, options));
     print(health, () => healthLines(health, terminal));
     if (health.state === 'failed') throw new NotHealthy();
   },
