@@ -75,6 +75,14 @@ test('[S47] an answer to a key for some jobs does not tell a name of others from
     (await ask(`/v1/jobs/${job}?validateOnly=1`, { method: 'PATCH', body: edit })).body;
   expect(await told({ authorization: 'nosuch' })).toEqual(await told({ authorization: 'theirs' }));
   expect(await told({ audiences: ['nosuch'] })).toEqual(await told({ audiences: ['news'] }));
+  const started = async (form: object) =>
+    (await ask(`/v1/jobs?id=${next}&validateOnly=1`, { body: { label: 'Next', ...ours, ...form } })).body;
+  const begun = async (form: object) =>
+    (await ask(`/v1/jobs?id=${next}`, { body: { label: 'Next', ...ours, ...form } })).body;
+  for (const told of [started, begun]) {
+    expect(await told({ authorization: 'nosuch' })).toEqual(await told({ authorization: 'theirs' }));
+    expect(await told({ audiences: ['nosuch'] })).toEqual(await told({ audiences: ['news'] }));
+  }
   // Given to it, and not there: a worker would list those that are.
   const key = { audiences: ['nosuch', 'vip'], authorizations: ['nosuch', 'ours'] };
   const edit = { audiences: ['nosuch'], authorization: 'nosuch' };
@@ -182,4 +190,22 @@ test('[S47] a key for some audiences learns of a job only that it subscribes to 
   };
   expect(await told(their)).toEqual(await told('nosuch'));
   expect((await told(job))[0]).toBe(202);
+});
+
+test('[S34] [S47] a slug that has passed to an audience of others does not take it along', async () => {
+  lab.source.rename(VIP.id, 'vip-before');
+  lab.source.rename(NEWS.id, 'vip');
+  try {
+    const refused = { status: 403, body: { code: 'NotAllowed', problems: [{ field: 'audiences[0]' }] } };
+    const form = { label: 'Next', ...ours };
+    for (const query of ['', '?validateOnly=1']) {
+      const body = { audiences: ['vip'] };
+      expect(await ask(`/v1/jobs/${job}${query}`, { method: 'PATCH', body })).toMatchObject(refused);
+      expect(await ask(`/v1/jobs?id=${next}${query.replace('?', '&')}`, { body: form })).toMatchObject(refused);
+    }
+    expect(await ask('/v1/audiences')).toMatchObject({ body: { audiences: [{ id: VIP.id }], total: 1 } });
+  } finally {
+    lab.source.rename(VIP.id, 'vip');
+    lab.source.rename(NEWS.id, 'news');
+  }
 });
