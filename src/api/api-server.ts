@@ -156,7 +156,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     for (const { facts } of ownFindings(keyEnds(keys.list()), now())) {
       const { of, at } = facts;
       const event = Date.parse(String(at)) > now() ? 'an API key expires soon' : 'an API key has expired';
-      if (!told.has(`${event} ${of} ${at}`)) options.log.warn({ of, at }, event);
+      if (!told.has(`${event} ${of} ${at}`)) options.log.warn({ problem: `${of} ${at}` }, event);
       told.add(`${event} ${of} ${at}`);
     }
   };

@@ -4,6 +4,7 @@ import { IDLE_MS, LONGEST_MS } from '../../src/api/callers.ts';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
 import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
+import { createLog } from '../../src/worker/log.ts';
 import { type Answered, apiWithoutTemporal, askOf } from './an-api.ts';
 
 const boss = newApiKey();
@@ -344,8 +345,8 @@ test('the log of the API says two weeks before that a key expires, and when it h
   const { secret, hash } = newApiKey();
   const keys: ConfiguredApiKeys = { shop: { hash, may: ['read'], expires: '2027-01-31T00:00:00Z' } };
   let nowMs = Date.parse('2027-01-16T00:00:00Z');
-  const said: unknown[] = [];
-  const log = { error: () => undefined, warn: (fields: object, message: string) => said.push([fields, message]) };
+  const said: object[] = [];
+  const log = createLog('info', { write: (line) => said.push(JSON.parse(line) as object) });
   const server = await apiWithoutTemporal(keys, { now: () => nowMs, log });
   const reload = (days: number): void => {
     nowMs += days * 24 * 3_600_000;
@@ -356,10 +357,10 @@ test('the log of the API says two weeks before that a key expires, and when it h
   expect(said).toEqual([]);
   reload(1);
   reload(1);
-  const key = { of: 'apiKeys.shop', at: '2027-01-31T00:00:00.000Z' };
-  expect(said).toEqual([[key, 'an API key expires soon']]);
+  const problem = 'apiKeys.shop 2027-01-31T00:00:00.000Z';
+  expect(said).toMatchObject([{ msg: 'an API key expires soon', problem }]);
   reload(20);
-  expect(said.slice(1)).toEqual([[key, 'an API key has expired']]);
+  expect(said.slice(1)).toMatchObject([{ msg: 'an API key has expired', problem }]);
   const signIn = { body: { key: secret }, headers: { 'x-triggers-console': '1' } };
   expect(await askOf(server, '/v1/session', signIn)).toMatchObject({ status: 401, body: { code: 'KeyExpired' } });
   expect(await askOf(server, '/v1/jobs', { headers: { authorization: `Bearer ${secret}` } })).toMatchObject({
