@@ -154,8 +154,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   const told = new Set<string>();
   const tellOfExpiry = (): void => {
     for (const { facts } of ownFindings(keyEnds(keys.list()), now())) {
-      const { of, at } = facts;
-      const event = Date.parse(String(at)) > now() ? 'an API key expires soon' : 'an API key has expired';
+      const [of, at] = [String(facts['of']), String(facts['at'])];
+      const event = Date.parse(at) > now() ? 'an API key expires soon' : 'an API key has expired';
       if (!told.has(`${event} ${of} ${at}`)) options.log.warn({ problem: `${of} ${at}` }, event);
       told.add(`${event} ${of} ${at}`);
     }
