@@ -10,7 +10,8 @@ import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
 import { ALIKE, deedInWords, targetInWords } from '../domain/audit-words.ts';
-import { counted, duration, printable } from '../domain/shown.ts';
+import { endedInWords } from '../domain/health.ts';
+import { counted, duration, printable, shellWord } from '../domain/shown.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
@@ -66,19 +67,24 @@ export function jobTable(
     printable(job.label ?? ''),
     job.unreadable === undefined ? printable((job.audiences ?? []).map(({ slug }) => slug).join(', ')) : ENCRYPTED,
   ]);
-  return headed([JOB_COLUMNS, ...rows], { columns, paint });
+  const ended = jobs.filter((job) => job.endedFromOutside);
+  const advice = ended.flatMap((job) => {
+    const remedy = job.left?.until === undefined ? '' : ` Recover it: triggers recover ${shellWord(job.jobId)}`;
+    return wrap(paint('red', `${printable(job.jobId)}: ${endedInWords(job)}${remedy}`), columns);
+  });
+  return [...headed([JOB_COLUMNS, ...rows], { columns, paint }), ...advice];
 }
 
 const JOB_COLUMNS = ['JOB', 'STATE', 'WAITING', 'DELIVERED', 'LAST', 'LETTERS', 'LABEL', 'AUDIENCES'];
 
 /** Waiting, delivered, last delivered, dead letters. */
-function numbers({ running, state, numbers: jobNumbers }: JobOverview, nowMs: number): string[] {
-  // The numbers of a job that did not end normally are in its history, which only `status` reads.
-  if (!running) return [state === 'stopped' ? '' : '?', '', '', ''];
+function numbers({ running, state, left, numbers: jobNumbers }: JobOverview, nowMs: number): string[] {
+  const about = left?.waiting === undefined ? '?' : `about ${count(left.waiting)}`;
+  if (!running) return [state === 'stopped' ? '' : about, '', '', ''];
   if (jobNumbers === undefined) return ['?', '?', '?', '?'];
-  const { waiting: left, delivered: done, lastDeliveredAt } = jobNumbers;
+  const { waiting, delivered: done, lastDeliveredAt } = jobNumbers;
   const last = lastDeliveredAt === undefined ? 'never' : fromNow(lastDeliveredAt, nowMs);
-  return [count(left), count(done), last, letters(jobNumbers)];
+  return [count(waiting), count(done), last, letters(jobNumbers)];
 }
 
 function letters({ deadLettersWaiting: all = 0, deadLettersOfEarlierJobs: earlier = 0 }: JobNumbers): string {

@@ -9,6 +9,8 @@ import {
   type AskedWorkers,
   type Expiring,
   attributeFindings,
+  endedFindings,
+  expiringFindings,
   type Finding,
   type HealthCheck,
   jobFindings,
@@ -35,6 +37,7 @@ import { clientForLists, describeOpen, retentionMs } from './executions.ts';
 import { expiringOf } from './expiring.ts';
 import { type JobSummary, listJobs, withNumbers } from './jobs/job-list.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import { expiringLetters, LETTERS_WAIT } from './jobs/waiting-letters.ts';
 import { rpcWorkflowId, workerRpc } from './jobs/worker-rpc.ts';
 import { temporalProblem, type TemporalProblem } from './temporal-problem.ts';
 import { Watches } from './watches.ts';
@@ -55,6 +58,8 @@ const LOOKS_MS = 2_000;
 /** Most workflows with alerts that are looked at, one by one. */
 const MOST_ALERTS = 20;
 const AT_ONCE = 10;
+/** How long before their end, in ms, dead letters are a finding. */
+const LAST_MS = 24 * 60 * 60_000;
 
 export interface HealthOptions {
   /** Whose workers are asked. */
@@ -84,10 +89,13 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
   const problem = await temporalProblem(client);
   if (problem !== undefined) return withoutTemporal(problem, options);
   const { taskQueue, connection } = options;
-  const running = listJobs(client, { areRunning: true });
+  const jobs = listJobs(client);
+  const running = jobs.then((all) => all.filter((job) => job.running));
+  const ended = jobs.then((all) => all.filter((job) => job.endedFromOutside));
   const asked = askWorkers(client, taskQueue);
   const queues = running.then((jobs) => queuesOf(client, jobs, taskQueue));
   const found = await Promise.all([
+    checked(['ended-jobs'], async () => endedFindings(await withNumbers(client, await ended, { lookMs: NUMBERS_MS }))),
     checked(['temporal'], async () =>
       temporalFindings(undefined, { ...placeOf(options), ...(await serverOf(client)) }),
     ),
@@ -98,6 +106,10 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
     checked(['workers'], async () => queueFindings(await queues, await asked)),
     checked(WORKER_CHECKS, async () => workerFindings(await asked, ownOf(options), Date.now())),
     checked(['jobs', 'endpoints'], async () => await lookAtJobs(client, await running, await queues), JOBS_MS),
+    checked(['dead-letters'], async () => {
+      const expiring = await expiringLetters(client, Date.now(), Date.now() + LAST_MS);
+      return expiringFindings(expiring, (await client.workflow.count(LETTERS_WAIT)).count);
+    }),
     checked(['watches'], async () => watchFindings(await new Watches(() => client, taskQueue).list())),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
   ]);

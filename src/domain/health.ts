@@ -8,6 +8,7 @@ import { FAILURES_ALERTED } from './watch.ts';
 /** All checks, and what to do unless a finding knows better; some name what the finding is about. */
 const REMEDIES = {
   temporal: 'Start Temporal and its database, and make room if its disk is full; or correct TEMPORAL_ADDRESS.',
+  'ended-jobs': (job: string) => `Recover it while Temporal remembers it: triggers recover ${job}`,
   retention: (namespace: string) =>
     `Lengthen it: temporal operator namespace update --retention 72h --namespace ${namespace}`,
   'search-attributes': 'Register them: triggers setup',
@@ -21,6 +22,8 @@ const REMEDIES = {
   disk: 'Bring the folder back, and make room there or shorten "deliveryLog.retentionDays".',
   certificates:
     'Replace it. Workers take changed authorizations over, and the API its keys; for anything else, restart them.',
+  'dead-letters': (job: string) =>
+    `Redeliver or discard them before that. See them: triggers dead-letters list --job ${job}`,
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
   endpoints: (job: string) => `It is probed until it answers, and nothing is lost. See why: triggers status ${job}`,
   watches: 'Correct that: it is tried again by itself, and catches up. See why: triggers watch --list',
@@ -293,7 +296,7 @@ function lacking(
 
 function logFindings(answers: readonly AnsweringWorker[], troubles: readonly Trouble[]): Finding[] {
   const without = answers.filter(({ hasDeliveryLog }) => !hasDeliveryLog);
-  if (without.length === answers.length) return findings('delivery-log', [], { place: 'none' });
+  if (without.length === answers.length) return findings('delivery-log', [], { workersWithLog: 0 });
   const problem = 'It keeps no delivery log, and others do.';
   const lackLogs = without.map(({ worker }): Trouble => ({ state: 'warning', worker, problem, remedy: SAME }));
   return findings('delivery-log', [...troubles, ...lackLogs]);
@@ -346,7 +349,75 @@ function expiryFindings(answers: readonly AnsweringWorker[], own: readonly Expir
     if (of.startsWith(API_KEYS)) return { ...trouble, state: 'warning', affects: [] };
     return { ...trouble, state: leftMs <= 0 ? 'failed' : 'warning' };
   });
-  return findings('certificates', troubles, { end: all.map(({ of, at }) => `${of} ${at}`) });
+  return findings('certificates', troubles, { end: all.map(({ of, at }) => `${of} ${shownTime(at)}`) });
+}
+
+/** A job that was ended from outside: terminated, failed or timed out. */
+export interface EndedJob {
+  readonly jobId: string;
+  /** How it ended. */
+  readonly state: string;
+  /** Absent: not asked. */
+  readonly left?: LeftOver;
+}
+
+/** The rest of a job that was ended from outside, as far as that is known soon. */
+export interface LeftOver {
+  /** RFC 3339: until when it can be recovered. Absent: unknown, or never. */
+  readonly until?: string;
+  /** About how many triggers it had not delivered: what came after its last task is not in it. Absent: unknown. */
+  readonly waiting?: number;
+  /** A backfill was under way. */
+  readonly backfill?: true;
+}
+
+/** These come first: what they have not delivered is lost when Temporal forgets them. */
+export function endedFindings(ended: readonly EndedJob[]): Finding[] {
+  const troubles = ended.map((job): Trouble => {
+    const { waiting, backfill, until } = job.left ?? {};
+    const isEmpty = waiting === 0 && backfill === undefined;
+    return {
+      state: isEmpty || (waiting !== undefined && until === undefined) ? 'warning' : 'failed',
+      job: job.jobId,
+      facts: definedOf({ waiting, until }),
+      problem: endedInWords(job),
+    };
+  });
+  return findings('ended-jobs', troubles);
+}
+
+/** Says how a job was ended, how much it had not delivered, and until when it can be recovered. */
+export function endedInWords({ state, left: { until, waiting, backfill } = {} }: EndedJob): string {
+  const triggers =
+    waiting === undefined ? 'Its triggers are' : `About ${counted(waiting, 'trigger is', 'triggers are')}`;
+  const more = backfill === true ? ', and its backfill is not over' : '';
+  const end = until === undefined ? '.' : `. It can be recovered until ${shownTime(until)}.`;
+  return `It was ended from outside (${state}), and accepts no triggers. ${triggers} not delivered${more}${end}`;
+}
+
+/** Dead letters of a job that expire within a day. */
+export interface ExpiringLetters {
+  /** Absent: it cannot be read here. */
+  readonly job?: string;
+  readonly letters: number;
+  /** RFC 3339: when the first of them expires. */
+  readonly firstAt: string;
+}
+
+/** @param waiting how many wait for a decision in all. */
+export function expiringFindings(expiring: readonly ExpiringLetters[], waiting: number): Finding[] {
+  const troubles = expiring.map(({ job, ...facts }): Trouble => ({
+    state: 'warning',
+    facts,
+    affects: [],
+    ...definedOf({ job }),
+    problem: expiringInWords(facts),
+  }));
+  return findings('dead-letters', troubles, { waiting });
+}
+
+export function expiringInWords({ letters, firstAt }: ExpiringLetters): string {
+  return `${counted(letters, 'dead letter expires', 'dead letters expire')} within a day, from ${shownTime(firstAt)} on. Then nobody can send or read them any more.`;
 }
 
 /** A running job, as far as its health goes. */
@@ -467,11 +538,18 @@ export function alertFindings(unsent: readonly UnsentAlert[]): Finding[] {
   return findings('alerts', troubles);
 }
 
-/** Facts as people read them: `waiting 3, free GiB 1.5`. */
-export function factsInWords(facts: Finding['facts']): string {
+/** Facts as people read them: `waiting 3; free GiB 1.5`, without those that the problem names, and without empty lists. */
+export function factsInWords(facts: Finding['facts'], problem = ''): string {
   const words = (name: string): string =>
     name.replaceAll(/(?<=[a-z])[A-Z](?=[a-z]+(?![A-Z]))/g, (letter) => ` ${letter.toLowerCase()}`);
+  const said = ` ${problem} `.replaceAll(/[.,;] /g, ' ');
   return Object.entries(facts)
-    .map(([name, value]) => `${words(name)} ${[value].flat().join(', ') || 'none'}`)
+    .map(([name, value]) => [words(name), [value].flat().map(factText).join(', ')] as const)
+    .filter(([, value]) => value !== '' && !said.includes(` ${value} `))
+    .map((one) => one.join(' '))
     .join('; ');
+}
+
+function factText(value: string | number): string {
+  return typeof value === 'number' ? shownCount(value) : shownTime(value);
 }

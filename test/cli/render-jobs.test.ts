@@ -123,6 +123,24 @@ test('the list of running jobs shows what waits, was delivered and died, and whe
   ]);
 });
 
+test('the list says how to get back what a job had not delivered when it was ended from outside', () => {
+  const ended = {
+    workflowId: 'w',
+    taskQueue: 'q',
+    running: false,
+    startedAt: new Date(nowMs),
+    endedFromOutside: true,
+  } as const;
+  const lines = listed([
+    { ...ended, jobId: 'a', state: 'terminated', left: { until: '2026-11-26T12:00:00Z', waiting: 2_000 } },
+    { ...ended, jobId: 'b', state: 'failed', left: { waiting: 0 } },
+  ]);
+  expect(lines[1]?.split(/ {2,}/)).toEqual(['a', 'terminated', 'about 2,000']);
+  const advice = lines.slice(3).join(' ');
+  expect(advice).toMatch(/About 2,000 .*2026-11-26 12:00:00 UTC.*triggers recover a/);
+  expect(advice).not.toContain('recover b');
+});
+
 test('the list of jobs is a table that fits', () => {
   const startedAt = new Date(nowMs);
   const lines = listed([

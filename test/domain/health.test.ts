@@ -3,6 +3,8 @@ import {
   alertFindings,
   type AnsweringWorker,
   attributeFindings,
+  endedFindings,
+  expiringFindings,
   factsInWords,
   type Finding,
   healthOf,
@@ -181,6 +183,30 @@ test('a worker that does not answer while another does is not passed over', () =
   const otherKeys = { ...asked(worker()), problem: { ...problem, hasOtherKeys: true } };
   expect(queueFindings(queues, otherKeys)).toMatchObject([{ state: 'ok' }]);
   expect(codes(workerFindings(otherKeys, [], NOW))).toEqual(['payload-keys failed']);
+});
+
+test('a job that was ended from outside has failed as long as something of it may be lost, and says until when', () => {
+  const until = '2026-11-26T08:00:00Z';
+  const state = (left: object, how = 'terminated') =>
+    endedFindings([{ jobId: 'a', state: how, left }]).map((one) => one.state);
+  expect(state({ until, waiting: 2_000 })).toEqual(['failed']);
+  expect(state({ until })).toEqual(['failed']);
+  expect(state({ until, waiting: 0, backfill: true })).toEqual(['failed']);
+  // Nothing can be lost any more, or ever.
+  expect(state({ until, waiting: 0 })).toEqual(['warning']);
+  expect(state({ waiting: 3 }, 'failed')).toEqual(['warning']);
+  expect(endedFindings([{ jobId: 'a', state: 'terminated', left: { until, waiting: 2_000 } }])).toMatchObject([
+    { check: 'ended-jobs', job: 'a', facts: { waiting: 2_000, until }, remedy: expect.stringMatching(/recover a$/) },
+  ]);
+  expect(endedFindings([])).toMatchObject([{ state: 'ok' }]);
+});
+
+test('dead letters on their last day are a warning of their job', () => {
+  const expiring = { letters: 12, firstAt: '2026-11-25T20:00:00Z' };
+  expect(expiringFindings([{ job: 'vip', ...expiring }], 64)).toMatchObject([
+    { check: 'dead-letters', state: 'warning', job: 'vip', facts: expiring, remedy: expect.stringMatching(/vip$/) },
+  ]);
+  expect(expiringFindings([], 64)).toMatchObject([{ state: 'ok', facts: { waiting: 64 } }]);
 });
 
 test('a command in a remedy can be run as it stands: it names what the finding is about', () => {
@@ -373,7 +399,14 @@ test('an alert that was not accepted has failed', () => {
 });
 
 test('facts are words for people', () => {
-  expect(factsInWords({ historyShards: 4, freeGiB: 1.5, missing: [], workers: ['a', 'b'] })).toBe(
-    'history shards 4; freeGiB 1.5; missing none; workers a, b',
+  const at = '2026-11-25T08:00:00.000000000Z';
+  expect(factsInWords({ historyShards: 4, freeGiB: 1.5, missing: [], workers: ['a', 'b'], waiting: 2000, at })).toBe(
+    'history shards 4; freeGiB 1.5; workers a, b; waiting 2,000; at 2026-11-25 08:00:00 UTC',
   );
+});
+
+test('a fact that the problem names is not told twice, and a part of a longer number does not count as named', () => {
+  const facts = { waiting: 3, until: '2026-11-25T08:00:00Z' };
+  expect(factsInWords(facts, 'HTTP 503. It ends at 2026-11-25 08:00:00 UTC.')).toBe('waiting 3');
+  expect(factsInWords(facts, 'About 3, say.')).toBe('until 2026-11-25 08:00:00 UTC');
 });

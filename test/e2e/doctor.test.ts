@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import { findHealth } from '../../src/client/health.ts';
+import { expiringLetters } from '../../src/client/jobs/waiting-letters.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import type { Finding, Health } from '../../src/domain/health.ts';
@@ -122,6 +123,39 @@ test('a job that its endpoint has made pause is not well, with why', async () =>
   expect(health.findings).toContainEqual(
     expect.objectContaining({ check: 'endpoints', state: 'warning', job, problem: expect.stringContaining('410') }),
   );
+});
+
+test('a job that somebody terminated comes first, with about how much it had not delivered', async () => {
+  const job = await lab.start({ webhookUrl: down.url });
+  for (const user of ['1', '2']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  await lab.statusWhen(job, ({ waiting }) => waiting === 2);
+  await lab.handle(job).terminate();
+  const isTold = ({ job: of }: Finding) => of === job;
+  const { health } = await answerWhen(printed, ({ health: { findings } }) => findings.some(isTold));
+  expect(health.findings[0]?.check).toBe('ended-jobs');
+  expect(health.findings.find(isTold)).toMatchObject({
+    state: 'failed',
+    facts: { waiting: 2, until: expect.any(String) },
+  });
+});
+
+test('dead letters are counted by their jobs and by when they expire', async () => {
+  const refusing = await startRecorder({ answer: () => ({ status: 422 }) });
+  afterFile(() => refusing.close());
+  const job = await lab.start({ webhookUrl: refusing.url, answers: { '422': 'dead-letter' } });
+  for (const user of ['1', '2']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });
+  const DAY_MS = 86_400_000;
+  const within = async (fromDays: number, untilDays: number) => {
+    const found = await expiringLetters(lab.client, Date.now() + fromDays * DAY_MS, Date.now() + untilDays * DAY_MS);
+    return found.filter((one) => one.job === job);
+  };
+  const [found] = await answerWhen(
+    () => within(0, 31),
+    ([one]) => one?.letters === 2,
+  );
+  expect((Date.parse(found?.firstAt ?? '') - Date.now()) / DAY_MS).toBeCloseTo(30, 2);
+  expect(await within(0, 29.9)).toEqual([]);
+  expect(await within(30.1, 31)).toEqual([]);
 });
 
 test('without Temporal that is the finding, and everything else is unknown', async () => {

@@ -1,7 +1,7 @@
 import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import type { Finding, Health, HealthState } from '../../domain/health.ts';
 import { factsInWords, HEALTH_STATES, healthOf, keyEnds } from '../../domain/health.ts';
-import { printable, printableReason } from '../../domain/shown.ts';
+import { counted, printable, printableReason } from '../../domain/shown.ts';
 import { command } from '../command.ts';
 import { NotHealthy } from '../exit-code.ts';
 import type { Style, Terminal } from '../terminal.ts';
@@ -32,7 +32,8 @@ const STYLES: Readonly<Record<HealthState, Style>> = { failed: 'red', warning: '
 /** The findings for people, each with its remedy on the next line. Exported for its test. */
 export function healthLines({ state, findings }: Health, { columns, paint }: Pick<Terminal, 'columns' | 'paint'>) {
   const counts = HEALTH_STATES.map((one) => [findings.filter(({ state }) => state === one).length, one] as const);
-  const title = counts.flatMap(([count, one]) => (count === 0 ? [] : [`${count} ${one}`])).join(', ');
+  const named = (count: number, one: HealthState) => (one === 'warning' ? counted(count, one) : `${count} ${one}`);
+  const title = counts.flatMap(([count, one]) => (count === 0 ? [] : [named(count, one)])).join(', ');
   return [
     state === 'ok' ? paint('green', 'All is well.') : paint('bold', title),
     ...grouped(findings).flatMap((one) => [
@@ -57,6 +58,8 @@ type ShownFinding = Omit<Finding, 'check'> & { readonly check: string };
 
 function findingText({ check, job, worker, taskQueue, problem = '', facts }: ShownFinding): string {
   const about = job ?? worker ?? taskQueue;
-  const text = [printableReason(problem), printable(factsInWords(facts))].filter((part) => part !== '').join(' ');
+  const text = [printableReason(problem), printable(factsInWords(facts, problem))]
+    .filter((part) => part !== '')
+    .join(' ');
   return `${check}${about === undefined ? '' : ` (${printable(about)})`}${text === '' ? '' : `: ${text}`}`;
 }

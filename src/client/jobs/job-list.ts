@@ -1,6 +1,7 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { definedOf, isRecord } from '../../domain/json.ts';
 import type {
+  BackfillStatus,
   EndpointStatus,
   JobState,
   JobStatus,
@@ -10,13 +11,25 @@ import type {
 } from '../../contract/job-status.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
+import type { LeftOver } from '../../domain/health.ts';
+import { instantOf } from '../../domain/instant.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import type { Destination, UrlDigests } from '../../domain/twins.ts';
+import { ask } from '../asking.ts';
 import { JobNotRunning } from '../errors.ts';
-import { describeOpen, endedAs, isOpen, isStopped, JOB_STATUS, clientForLists } from '../executions.ts';
+import {
+  clientForLists,
+  describeOpen,
+  endedAs,
+  endedFromOutside,
+  isOpen,
+  isStopped,
+  JOB_STATUS,
+  retentionMs,
+} from '../executions.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
-import { trendQuery } from '../../workflows/messages.ts';
+import { statusQuery, trendQuery } from '../../workflows/messages.ts';
 import { isShapeFault } from '../server-errors.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
@@ -40,6 +53,8 @@ export interface JobSummary {
   readonly endedAt?: Date;
   /** The backlog that it keeps, once it has stopped and can be resumed. */
   readonly kept?: KeptListing;
+  /** Its workflow was terminated, failed or timed out, so that nobody stopped it. Absent: no. */
+  readonly endedFromOutside?: true;
 }
 
 export interface AudienceName {
@@ -136,6 +151,7 @@ function summaryOf(run: ListedRun): JobSummary {
     ...presentation(run.memo),
     startedAt: run.startTime,
     ...definedOf({ endedAt: run.closeTime, kept }),
+    ...(endedFromOutside(run.status.name) ? { endedFromOutside: true } : {}),
   };
 }
 
@@ -183,6 +199,8 @@ function compare(a: string, b: string): number {
 export interface JobOverview extends JobSummary {
   /** Absent for a job that has ended, did not answer in time, or was not asked. */
   readonly numbers?: JobNumbers;
+  /** The rest of one that was ended from outside, as far as that is known soon. */
+  readonly left?: LeftOver;
   /** Whether it runs and was not asked, since there are too many. Absent: no. */
   readonly isNotAsked?: true;
   /** Its last hour, by minute; only if asked for, and absent when `numbers` is. */
@@ -243,12 +261,16 @@ export async function withNumbers(
   const silent = new Set<string>();
   const answered = new Set<string>();
   const running = jobs.filter((job) => job.running);
+  const ended = jobs.filter((job) => job.endedFromOutside);
+  const last = new Map<string, JobStatus | undefined>();
   const notAsked = new Set(running.map(({ workflowId }) => workflowId));
   const mayHaveLetters = anyLetterWaits(client);
-  await forEachLimit(running.slice(0, MOST), AT_ONCE, async ({ workflowId, taskQueue }) => {
+  await forEachLimit([...running, ...ended].slice(0, MOST), AT_ONCE, async (job) => {
+    const { workflowId, taskQueue } = job;
     if (performance.now() >= endsAtMs) return;
     notAsked.delete(workflowId);
     if (silent.has(taskQueue) && !answered.has(taskQueue)) return;
+    if (!job.running) return void last.set(workflowId, await lastStatus(client, job));
     const [status, trend] = await Promise.all([
       quickStatus(client, workflowId),
       lastHour ? queryQuickly(client, workflowId, trendQuery) : undefined,
@@ -263,12 +285,45 @@ export async function withNumbers(
       if (!isShapeFault(error)) throw error;
     }
   });
+  const keptMs = ended.length === 0 ? undefined : await retentionMs(client).catch(() => undefined);
   return jobs.map((job) => ({
     ...job,
     ...found.get(job.workflowId),
+    ...(job.endedFromOutside ? { left: leftOf(job, last.get(job.workflowId), keptMs) } : {}),
     ...(notAsked.has(job.workflowId) ? { isNotAsked: true } : {}),
   }));
 }
+
+/** The last statuses of jobs that have ended, which never change: a worker has to read a whole run for each. */
+/** Longest time, in ms, for one of them. */
+const LAST_STATUS_MS = 2_000;
+const lastStatuses = new WeakMap<Client, Map<string, JobStatus>>();
+
+async function lastStatus(client: Client, { workflowId, endedAt }: JobSummary): Promise<JobStatus | undefined> {
+  const known = lastStatuses.get(client) ?? new Map<string, JobStatus>();
+  lastStatuses.set(client, known);
+  const run = `${workflowId} ${endedAt?.getTime()}`;
+  const asked = async (): Promise<JobStatus> => {
+    const ended = await client.workflow.getHandle(workflowId).describe();
+    return await ask(client, workflowId, statusQuery, { answerMs: LAST_STATUS_MS, run: ended });
+  };
+  const status = known.get(run) ?? (await asked().catch(() => undefined));
+  if (status !== undefined && known.size < MOST) known.set(run, status);
+  return status;
+}
+
+function leftOf({ state, endedAt }: JobSummary, status: JobStatus | undefined, keptMs: number | undefined): LeftOver {
+  // One that failed before it began has a wrong definition, and can never send anything.
+  const mayGoOn = state !== 'failed' || status?.state !== 'starting';
+  const until = mayGoOn && keptMs !== undefined ? instantOf((endedAt?.getTime() ?? 0) + keptMs) : undefined;
+  // A worker of others may have answered.
+  const { waiting, backfill } = status ?? {};
+  return {
+    ...definedOf({ until, waiting: typeof waiting === 'number' ? waiting : undefined }),
+    ...(backfill != null && !OVER.has(backfill.state) ? { backfill: true } : {}),
+  };
+}
+const OVER: ReadonlySet<string> = new Set<BackfillStatus['state']>(['finished', 'cancelled']);
 
 function lastHourOf({ hour }: JobTrend): Pick<JobOverview, 'lastHour'> {
   const [first] = hour;

@@ -1,6 +1,11 @@
 import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
+import { DEAD_LETTER_MS } from '../../domain/dead-letter.ts';
+import type { ExpiringLetters } from '../../domain/health.ts';
+import { instantOf } from '../../domain/instant.ts';
+import { definedOf } from '../../domain/json.ts';
 import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';
+import { clientForLists } from '../executions.ts';
 import { isTransient } from '../server-errors.ts';
 
 /** Dead letters under a job's id that wait for a decision. */
@@ -10,7 +15,8 @@ export interface WaitingLetters {
   readonly earlier: number;
 }
 
-const WAITING = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
+/** The query for all of them. */
+export const LETTERS_WAIT = `WorkflowType = '${DEAD_LETTER}' AND ExecutionStatus = 'Running'`;
 
 /**
  * Returns how many wait under the id of a job of this task queue; the server's count is at most a second late. Undefined: it cannot tell.
@@ -25,7 +31,7 @@ async function waitingLetters(
   if (!JOB_ID_PATTERN.test(jobId)) return undefined;
   const ofJob = `ExportJobId = '${jobId}'`;
   const ofNobody = `ExportJobId IS NULL AND TaskQueue = '${taskQueue}'`;
-  const counted = async (which: string) => await client.workflow.count(`${WAITING} AND ${which}`);
+  const counted = async (which: string) => await client.workflow.count(`${LETTERS_WAIT} AND ${which}`);
   try {
     // One count mostly suffices, and a server allows a namespace few: 10 a second by default.
     const any = await counted(`(${ofJob} OR (${ofNobody}))`);
@@ -59,7 +65,7 @@ export async function ownLetters(
 /** Whether dead letters of any job wait: if not, no job needs a count of its own. Also true when that is unknown. */
 export async function anyLetterWaits(client: Client): Promise<boolean> {
   try {
-    return (await client.workflow.count(WAITING)).count > 0;
+    return (await client.workflow.count(LETTERS_WAIT)).count > 0;
   } catch {
     return true;
   }
@@ -76,4 +82,26 @@ export async function lettersInStatus(
   if (letters === undefined || (letters.all === 0 && status.deadLetters === 0)) return {};
   const { all, earlier } = letters;
   return { deadLettersWaiting: all, ...(earlier === 0 ? {} : { deadLettersOfEarlierJobs: earlier }) };
+}
+
+/** Most expiring dead letters that are counted. */
+const MOST_EXPIRING = 20_000;
+
+/** Returns by job the dead letters that expire between two times (epoch ms). */
+export async function expiringLetters(client: Client, fromMs: number, untilMs: number): Promise<ExpiringLetters[]> {
+  const diedAt = (expiresMs: number): string => new Date(expiresMs - DEAD_LETTER_MS).toISOString();
+  const query = `${LETTERS_WAIT} AND StartTime >= '${diedAt(fromMs)}' AND StartTime < '${diedAt(untilMs)}'`;
+  const found = new Map<unknown, { letters: number; firstMs: number }>();
+  let all = 0;
+  for await (const { memo, startTime } of clientForLists(client).workflow.list({ query })) {
+    const job = memo?.['job'];
+    const { letters, firstMs } = found.get(job) ?? { letters: 0, firstMs: Infinity };
+    found.set(job, { letters: letters + 1, firstMs: Math.min(firstMs, startTime.getTime() + DEAD_LETTER_MS) });
+    if (++all === MOST_EXPIRING) break;
+  }
+  return [...found].map(([job, { letters, firstMs }]) => ({
+    ...definedOf({ job: typeof job === 'string' ? job : undefined }),
+    letters,
+    firstAt: instantOf(firstMs),
+  }));
 }

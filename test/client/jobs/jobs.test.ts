@@ -46,6 +46,39 @@ test('an overview says which of many jobs it did not ask, so nobody takes them f
   expect(found[501]).not.toHaveProperty('isNotAsked');
 });
 
+/** What the server says of a run that was ended. */
+const describe = () => Promise.resolve({ runId: 'one', status: { name: 'TERMINATED' } });
+
+test('a job that was ended from outside is read once, and says what it had left and until when', async () => {
+  let queries = 0;
+  const query = () => {
+    queries++;
+    return Promise.resolve(aStatus({ state: 'running', waiting: 2_000, backfill: aBackfill() }));
+  };
+  const config = { workflowExecutionRetentionTtl: { seconds: 3600 } };
+  const workflowService = { describeNamespace: () => Promise.resolve({ config }) };
+  const ofOne = Object.assign(clientWith({ query, describe }), { workflowService });
+  const endedAt = new Date('2026-11-25T08:00:00Z');
+  const ended = jobs(1).map((job) => ({ ...job, running: false, endedFromOutside: true as const, endedAt }));
+  const until = '2026-11-25T09:00:00.000000000Z';
+  for (let times = 0; times < 2; times++)
+    expect(await withNumbers(ofOne, ended)).toMatchObject([{ left: { until, waiting: 2_000, backfill: true } }]);
+  expect(queries).toBe(1);
+  // Without time it still says until when.
+  const other = ended.map((job) => ({ ...job, workflowId: 'other' }));
+  expect((await withNumbers(ofOne, other, { lookMs: 0 }))[0]?.left).toEqual({ until });
+});
+
+test('a job that failed before it began is not said to be recoverable', async () => {
+  const query = () => Promise.resolve(aStatus({ state: 'starting', waiting: 3 }));
+  const ended = jobs(1).map((job) => ({ ...job, running: false, endedFromOutside: true as const, state: 'failed' }));
+  const workflowService = {
+    describeNamespace: () => Promise.resolve({ config: { workflowExecutionRetentionTtl: { seconds: 1 } } }),
+  };
+  const [found] = await withNumbers(Object.assign(clientWith({ query, describe }), { workflowService }), ended);
+  expect(found?.left).toEqual({ waiting: 3 });
+});
+
 test('an overview says that it did not ask jobs for lack of time', async () => {
   expect(await withNumbers(client, jobs(2), { lookMs: 0 })).toMatchObject([{ isNotAsked: true }, { isNotAsked: true }]);
 });
