@@ -416,7 +416,7 @@ export function expiringFindings(expiring: readonly ExpiringLetters[], waiting: 
   return findings('dead-letters', troubles, { waiting });
 }
 
-export function expiringInWords({ letters, firstAt }: ExpiringLetters): string {
+function expiringInWords({ letters, firstAt }: ExpiringLetters): string {
   return `${counted(letters, 'dead letter expires', 'dead letters expire')} within a day, from ${shownTime(firstAt)} on. Then nobody can send or read them any more.`;
 }
 

@@ -694,7 +694,9 @@ export class DispatcherWorld {
     this.#starts.dispatched(slice, this.now);
     must(slice.triggers.length > 0 && slice.permits > 0, 'a slice has work and a permit');
     // The record of attempts is not counted: where a slice ends must not depend on it.
-    const counted = slice.triggers.map(({ member: _, attempts: __, superseded: ___, ...trigger }) => trigger);
+    const counted = slice.triggers.map(
+      ({ member: _member, attempts: _attempts, superseded: _superseded, ...trigger }) => trigger,
+    );
     const { triggers } = packSlice({ ...slice, triggers: counted });
     must(
       JSON.stringify(triggers).length <= this.state.budgets.sliceBytes || triggers.length === 1,
