@@ -22,10 +22,10 @@ const REMEDIES = {
   disk: 'Bring the folder back, and make room there or shorten "deliveryLog.retentionDays".',
   certificates:
     'Replace it. Workers take changed authorizations over, and the API its keys; for anything else, restart them.',
-  'dead-letters': (job: string) =>
-    `Redeliver or discard them before that. See them: triggers dead-letters list --job ${job}`,
   jobs: 'Do as it says. If that is nothing, see the log of the workers; docs/operating.md has the last resort.',
   endpoints: (job: string) => `It is probed until it answers, and nothing is lost. See why: triggers status ${job}`,
+  'dead-letters': (job: string) =>
+    `Redeliver or discard them before that. See them: triggers dead-letters list --job ${job}`,
   watches: 'Correct that: it is tried again by itself, and catches up. See why: triggers watch --list',
   alerts: 'Look after the webhook of "alerts". The log of the workers has every alert.',
 } as const satisfies Readonly<Record<string, string | ((name: string) => string)>>;
