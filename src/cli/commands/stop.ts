@@ -145,7 +145,7 @@ function alreadyStoppingText(job: string, reason: string | undefined): string {
 
 type Stopped = Busy & Pick<JobStatus, 'backfill' | 'waits' | 'kept' | 'dropped'>;
 
-/** What a stop did, by the job's own count; what it will do, with "about", while the job is still stopping. */
+/** The text about what a stop did, by the job's own count. While the job is still stopping, numbers are "about" so many. */
 export function stopText(
   job: string,
   status: Stopped,

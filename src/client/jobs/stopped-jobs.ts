@@ -129,8 +129,8 @@ async function untilStopped(client: Client, jobId: string, refusal: RequestRefus
 }
 
 /**
- * Ends a job; a stopped one can only be told to discard what it keeps. The answer is the status once it has stopped, with how much it kept or dropped, if
- * that takes at most 2 s; otherwise the job is still stopping.
+ * Ends a job; a stopped one can only be told to discard what it keeps. It waits up to 2 s for the end: then the status says how much the job kept or
+ * dropped. Otherwise the job is still stopping.
  */
 export async function stop(client: Client, jobId: string, request: StopRequest, by: By): Promise<JobStatus> {
   if (request.waiting === 'discard') return await discard(client, jobId, request, by);
