@@ -6,7 +6,7 @@ import { utf8Bytes } from './json.ts';
 import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
 import { type UrlDigests, urlDigests } from './twins.ts';
 import { failureInWords } from './verdict.ts';
-import type { JobState, KeptBackfill } from '../contract/job-status.ts';
+import type { BackfillStatus, JobState, KeptBackfill } from '../contract/job-status.ts';
 
 // Control characters, and marks that change the direction of the text that follows.
 const UNSAFE = /[\p{Cc}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu;
@@ -101,6 +101,12 @@ export function hasStopped(state: string): boolean {
   return STOPPED.has(state);
 }
 const STOPPED: ReadonlySet<string> = new Set<JobState>(['stopped', 'terminated', 'failed', 'timed out', 'canceled']);
+
+/** Whether a backfill in this state has nothing more to send. */
+export function isBackfillOver(state: string | undefined): boolean {
+  return state !== undefined && BACKFILL_OVER.has(state);
+}
+const BACKFILL_OVER: ReadonlySet<string> = new Set<BackfillStatus['state']>(['finished', 'cancelled']);
 
 /** An RFC 3339 time in UTC for people, to the second; any other text as it is. */
 export function shownTime(at: string): string {

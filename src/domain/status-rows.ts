@@ -12,6 +12,7 @@ import {
   printableReason,
   shownCount,
   shownTime,
+  isBackfillOver,
 } from './shown.ts';
 import { retryDelaysMs } from './retry.ts';
 import { failureInWords } from './verdict.ts';
@@ -398,7 +399,7 @@ export function backfillProgress(progress: BackfillStatus): string {
 
 /** The limits of a backfill of the job, while they make a difference. */
 function backfillLimits({ backfill, backfillPerSecond, backfillParallelCount }: JobStatus): string[] {
-  if (backfill?.state === 'finished' || backfill?.state === 'cancelled') return [];
+  if (isBackfillOver(backfill?.state)) return [];
   return [
     ...(backfillPerSecond === null ? [] : [`at most ${shownLimit(backfillPerSecond)}/s`]),
     ...(backfillParallelCount === null ? [] : [`at most ${shownCount(backfillParallelCount)} in flight`]),

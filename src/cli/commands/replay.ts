@@ -122,6 +122,6 @@ function doneText(job: string, { found, status }: Replayed): string {
   const watch = `Follow it with: triggers status ${job} --watch`;
   const { askedBefore, backfill } = status;
   return askedBefore === undefined
-    ? `Backfill ${backfill?.n ?? ''} sends ${extent({ ...found, ...backfill?.replay })} again, without those whose person is told something newer meanwhile. ${watch}`
+    ? `Backfill ${backfill?.n ?? ''} sends ${extent({ ...found, ...backfill?.replay })} again, except to people who hear something newer meanwhile. ${watch}`
     : `Backfill ${askedBefore.n} had been asked for under this request id, and is ${askedBefore.state}. No other was started. ${watch}`;
 }

@@ -2,7 +2,7 @@ import { Option } from '@commander-js/extra-typings';
 import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { LONGEST_STOP_MS } from '../../domain/requests.ts';
-import { hasStopped, counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
+import { capital, hasStopped, isBackfillOver, counted, duration, shownCount, shownTime } from '../../domain/shown.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -109,17 +109,17 @@ function lettersText(job: string, count: number | undefined, waiting: Waiting): 
 function whatWaits(status: JobStatus): string | undefined {
   const { state, backfill, kept } = status;
   const count = kept === undefined ? unsent(status) : kept.waiting;
-  const parts = [
+  return listed([
     ...(count > 0 ? [`${kept === undefined ? 'about ' : ''}${counted(count, 'waiting trigger')}`] : []),
     ...unread(kept?.backfill ?? backfill),
     // Its existing users are unknown until it has begun.
     ...(state === 'starting' ? ['whatever existing users it was to send'] : []),
-  ];
-  return parts.length === 0 ? undefined : parts.join(', and ');
+  ]);
 }
 
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** Undefined: there are none. */
+function listed(parts: readonly string[]): string | undefined {
+  return parts.length === 0 ? undefined : parts.join(', and ');
 }
 
 type Busy = Pick<JobStatus, 'waiting'> & Partial<Pick<JobStatus, 'inFlight' | 'batch'>>;
@@ -203,10 +203,8 @@ function sentFirst(waiting: number, backfill: BackfillStatus | undefined): strin
   return all(waiting, rest) ?? counted(waiting, 'waiting trigger');
 }
 
-/** Undefined: there are none. */
 function all(waiting: number, rest: readonly string[]): string | undefined {
-  const parts = [...(waiting === 0 ? [] : [counted(waiting, 'waiting trigger')]), ...rest];
-  return parts.length === 0 ? undefined : parts.join(', and ');
+  return listed([...(waiting === 0 ? [] : [counted(waiting, 'waiting trigger')]), ...rest]);
 }
 
 /** A stop does not send a backfill that waits for a person's decision. */
@@ -217,7 +215,7 @@ function heldBack(backfill: BackfillStatus | undefined): string {
 
 /** The members of a backfill that are not read yet, in words, if there are any. */
 function unread(backfill: (KeptBackfill & { readonly state?: BackfillStatus['state'] }) | undefined): string[] {
-  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return [];
+  if (backfill === undefined || isBackfillOver(backfill.state)) return [];
   const { n, taken, expected } = backfill;
   if (expected === undefined) return [`the members unread by backfill ${n}`];
   const left = Math.max(0, expected - taken);

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { By } from '../../contract/audit.ts';
-import type { BackfillStatus, JobStatus } from '../../contract/job-status.ts';
+import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
@@ -22,6 +22,7 @@ import {
   subscriptionIdOf,
 } from '../../domain/names.ts';
 import { hasSurplus, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
+import { isBackfillOver } from '../../domain/shown.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
@@ -120,11 +121,10 @@ export async function undeliveredBy(client: Client, status: JobStatus, taskQueue
   const { waiting, backfill } = status;
   return {
     waiting,
-    backfill: backfill !== undefined && !OVER.has(backfill.state),
+    backfill: backfill !== undefined && !isBackfillOver(backfill.state),
     letters: await ownLetters(client, status, taskQueue),
   };
 }
-const OVER: ReadonlySet<BackfillStatus['state']> = new Set(['finished', 'cancelled']);
 
 async function undeliveredOfEnded(
   client: Client,

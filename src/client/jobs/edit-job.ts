@@ -7,7 +7,7 @@ import type { PreparedJob } from '../../contract/ports.ts';
 import { EDITABLE_FIELDS, editableOf, FIELDS_WITH_URL } from '../../domain/form-fields.ts';
 import { findAudience } from '../../domain/names.ts';
 import { notEditableIn } from '../../domain/requests.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted, isBackfillOver } from '../../domain/shown.ts';
 import { editUpdate, revisionQuery } from '../../workflows/messages.ts';
 import { AudienceMoved, InvalidJob, RevisionUnknown } from '../errors.ts';
 import type { DeedOptions } from '../options.ts';
@@ -166,7 +166,7 @@ export function lossOf(
   { audiences, backfill }: Pick<JobStatus, 'audiences' | 'backfill'>,
   next: readonly Audience[],
 ): string | undefined {
-  if (backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled') return undefined;
+  if (backfill === undefined || isBackfillOver(backfill.state)) return undefined;
   const removed = audiences
     .filter(({ id, slug }) => backfill.audiences.includes(slug) && !next.some((one) => one.id === id))
     .map(({ slug }) => slug);

@@ -1,7 +1,6 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { definedOf, isRecord } from '../../domain/json.ts';
 import type {
-  BackfillStatus,
   EndpointStatus,
   JobState,
   JobStatus,
@@ -14,6 +13,7 @@ import { forEachLimit } from '../../domain/for-each-limit.ts';
 import type { LeftOver } from '../../domain/health.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
+import { isBackfillOver } from '../../domain/shown.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import type { Destination, UrlDigests } from '../../domain/twins.ts';
 import { ask } from '../asking.ts';
@@ -264,7 +264,7 @@ export async function withNumbers(
   const ended = jobs.filter((job) => job.endedFromOutside);
   const last = new Map<string, JobStatus | undefined>();
   const notAsked = new Set(running.map(({ workflowId }) => workflowId));
-  const mayHaveLetters = anyLetterWaits(client);
+  const mayHaveLetters = running.length > 0 && anyLetterWaits(client);
   await forEachLimit([...running, ...ended].slice(0, MOST), AT_ONCE, async (job) => {
     const { workflowId, taskQueue } = job;
     if (performance.now() >= endsAtMs) return;
@@ -294,9 +294,9 @@ export async function withNumbers(
   }));
 }
 
-/** The last statuses of jobs that have ended, which never change: a worker has to read a whole run for each. */
-/** Longest time, in ms, for one of them. */
+/** Longest time, in ms, for one of the last statuses. */
 const LAST_STATUS_MS = 2_000;
+/** The last statuses of jobs that have ended, by run. They never change, and a worker has to read a whole run for each. */
 const lastStatuses = new WeakMap<Client, Map<string, JobStatus>>();
 
 async function lastStatus(client: Client, { workflowId, endedAt }: JobSummary): Promise<JobStatus | undefined> {
@@ -320,10 +320,9 @@ function leftOf({ state, endedAt }: JobSummary, status: JobStatus | undefined, k
   const { waiting, backfill } = status ?? {};
   return {
     ...definedOf({ until, waiting: typeof waiting === 'number' ? waiting : undefined }),
-    ...(backfill != null && !OVER.has(backfill.state) ? { backfill: true } : {}),
+    ...(backfill != null && !isBackfillOver(backfill.state) ? { backfill: true } : {}),
   };
 }
-const OVER: ReadonlySet<string> = new Set<BackfillStatus['state']>(['finished', 'cancelled']);
 
 function lastHourOf({ hour }: JobTrend): Pick<JobOverview, 'lastHour'> {
   const [first] = hour;

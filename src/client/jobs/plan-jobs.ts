@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
-import { hasStopped } from '../../domain/shown.ts';
+import { hasStopped, isBackfillOver } from '../../domain/shown.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { changedFields } from '../../domain/job/audit-log.ts';
 import { shownForm } from '../../domain/job/describing.ts';
@@ -240,7 +240,7 @@ function unchangeable(
   { backfill }: Pick<WholeJob['status'], 'backfill'>,
   definition: Pick<JobDefinition, 'existingUsers' | 'events'>,
 ): Problem[] {
-  const isOver = backfill === undefined || backfill.state === 'finished' || backfill.state === 'cancelled';
+  const isOver = backfill === undefined || isBackfillOver(backfill.state);
   const obstacle = isOver ? undefined : eventsObstacle(backfill, definition);
   // If there was a backfill, they were sent, or somebody decided against it.
   const isLate = definition.existingUsers && backfill === undefined;
