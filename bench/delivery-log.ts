@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Client } from 'pg';
+import { optionsOf } from '../chaos/options.ts';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import type { DeliveryFilter } from '../src/contract/delivery.ts';
 import { openDeliveryReader, openDeliveryStore } from '../src/delivery-log/open-log.ts';
@@ -34,8 +34,8 @@ FROM (
   FROM generate_series(0, $1::int - 1) AS n
 ) AS one`;
 
-const { values } = parseArgs({ options: { rows: { type: 'string', default: '10000000' } } });
-const perDay = Math.ceil(Number(values.rows) / DAYS);
+const { rows } = optionsOf('npm run log-bench --', { rows: 10_000_000 });
+const perDay = Math.ceil(rows / DAYS);
 const folder = mkdtempSync(join(tmpdir(), 'delivery-log-'));
 const server = await Postgres.start(await findPostgres(folder), folder);
 const database = new Client({ connectionString: server.urlOf('postgres') });

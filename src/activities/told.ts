@@ -13,6 +13,8 @@ import { alive } from './watch/scan-members.ts';
 const ROWS = 2_000;
 /** How long, in ms, a page may look for triggers that are to be sent; a page that takes longer ends early. */
 const LOOK_UP_MS = 20_000;
+/** How long, in ms, a count waits until all workers have written what they told. */
+const CAUGHT_UP_MS = 15_000;
 /** How many are shown to people. */
 const SHOWN = 5;
 // [,["",199,1]], and the offset of `at`.
@@ -30,6 +32,7 @@ export function createTold({ toldLog }: ToldDependencies): Pick<Activities, 'cou
   return {
     async countTold(query) {
       if (toldLog === undefined) return null;
+      const gaps = await toldLog.gaps(query, { waitMs: CAUGHT_UP_MS });
       const counts = { enters: 0, exits: 0, outdated: 0, foreign: 0 };
       const people = new Set<string>();
       const first: ToldCounts['first'][number][] = [];
@@ -52,7 +55,7 @@ export function createTold({ toldLog }: ToldDependencies): Pick<Activities, 'cou
         alive();
         if (rows.length < ROWS) break;
       }
-      const found = { ...counts, people: people.size, first };
+      const found = { ...counts, people: people.size, first, gaps };
       return { ...found, ...(lastAt === undefined ? {} : { lastAt }), ...(isOfSeveral ? { isOfSeveral } : {}) };
     },
 

@@ -5,14 +5,15 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
-import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
+import { COUNT_WAIT_MS, type DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { definedOf } from '../domain/json.ts';
+import { gapsInWords } from '../domain/log-gaps.ts';
 import { SEARCHED_VERDICTS } from '../domain/verdict.ts';
 import type { Caller } from './callers.ts';
 import { countParameter, pastTimeParameter, queryOf, serve, textParameter, timeParameter } from './operation.ts';
-import { FAILURES, Refused } from './refusal.ts';
+import { FAILURES, refusalOf, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
 export interface DeliveryRoutesOptions extends LogAsking {
@@ -56,6 +57,7 @@ const counts = z.looseObject({
 export const gaps = z
   .array(
     z.object({
+      why: z.enum(['begins', 'dropped', 'behind', 'unheard']),
       worker: z.string().optional(),
       from: z.string(),
       until: z.string().optional(),
@@ -63,7 +65,7 @@ export const gaps = z
     }),
   )
   .describe(
-    'Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since. A key for some jobs gets the times alone.',
+    'Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since. A key for some jobs gets no `worker` and no `dropped`.',
   );
 
 /** Deliveries: what was sent, and what came back. */
@@ -162,7 +164,8 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
         querystring: followQuery,
         response: {
           200: {
-            description: 'Events `delivery` with what `GET /v1/deliveries` lists, oldest first, or `error`.',
+            description:
+              'Events `delivery` with what `GET /v1/deliveries` lists, oldest first; `notice` when the log cannot be read any more, and, without content, once it can; or `error`.',
             content: { 'text/event-stream': { schema: z.string() } },
           },
           ...FAILURES,
@@ -176,7 +179,9 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
       return await runStream(stream, reply, async ({ signal, say }) => {
         // The key may have lost a job since.
         try {
-          for await (const row of deliveries.follow(filter, signal))
+          const noticed = (problem: unknown) =>
+            say('notice', problem === undefined ? {} : refusalOf(refusedBy(options, problem)));
+          for await (const row of deliveries.follow(filter, signal, noticed))
             if (mayStill(request, row.jobId)) await say('delivery', row);
         } catch (error) {
           throw refusedBy(options, error);
@@ -244,12 +249,18 @@ function listRoute(app: FastifyInstance, reading: Reading): void {
       const { since, until, limit, after, ...filters } = queryOf(listQuery, request);
       const times = timesOf({ since, until });
       const filter = { ...filterOf(request.caller, filters), ...times };
+      const isCsv = request.headers.accept?.includes('text/csv') === true;
+      const exported =
+        isCsv && after === undefined ? await reading((reader) => reader.gaps(times, { waitMs: COUNT_WAIT_MS })) : [];
       const { rows, next } = await reading((reader) => reader.find(filter, limit, after));
-      if (request.headers.accept?.includes('text/csv') !== true) {
+      if (!isCsv) {
         const searched = next === undefined ? times : { ...times, since: readCursor(next)?.[0] };
         const found = await reading((reader) => reader.gaps(searched));
         return await reply.send({ deliveries: rows, gaps: gapsFor(request.caller, found), ...definedOf({ next }) });
       }
+      const words = gapsInWords(gapsFor(request.caller, exported));
+      // RFC 7234: a warning of no code.
+      if (words !== undefined) void reply.header('warning', `199 - ${JSON.stringify(words)}`);
       if (next !== undefined) void reply.header('link', `<${pageAfter(request.url, next)}>; rel="next"`);
       const lines = [CSV_HEAD, ...rows.map(csvLine), ''];
       return await reply.type('text/csv; charset=utf-8').send(lines.join('\r\n'));
@@ -266,7 +277,7 @@ function pageAfter(url: string, next: string): string {
 
 /** Only callers who may see all jobs get the workers, and how much these dropped. */
 export function gapsFor({ jobs }: Caller, gaps: readonly LogGap[]): readonly LogGap[] {
-  return jobs === undefined ? gaps : gaps.map(({ from, until }) => ({ from, ...definedOf({ until }) }));
+  return jobs === undefined ? gaps : gaps.map(({ why, from, until }) => ({ why, from, ...definedOf({ until }) }));
 }
 
 /** @throws Refused */

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
+import { gaps, gapsFor } from './delivery-routes.ts';
 import { reason } from './job-routes.ts';
 import { checkedBody, serve } from './operation.ts';
 import { Usable } from './usable.ts';
@@ -33,6 +34,7 @@ const replayed = z.looseObject({
       .int()
       .describe('Left out, since the job no longer has that audience or event, or its id was another job’s.'),
     first: z.array(z.looseObject({ user: z.string() })).describe('The first of them; none to a key that may not read.'),
+    gaps,
   }),
   status: z.looseObject({}).optional().describe('The status of the job, once it is being sent.'),
 });
@@ -52,7 +54,8 @@ export function replayRoutes(app: FastifyInstance, jobs: ExportJobs): void {
       const { dryRun = false, newIds, requestId, reason, ...asked } = checkedBody(wish, body);
       await new Usable(caller, jobs).checkJob(job, asked.audiences);
       const told = await jobs.findTold(job, asked);
-      const found = caller.may('read') ? told : { ...told, first: [] };
+      const gaps = gapsFor(caller, told.gaps ?? []);
+      const found = { ...told, gaps, ...(caller.may('read') ? {} : { first: [] }) };
       if (dryRun || told.enters + told.exits === 0) return { found };
       return { found, status: await jobs.replay(job, told, { by, reason, newIds, requestId }) };
     },

@@ -228,7 +228,7 @@ async function lastPollMsAgo(client: Client, taskQueue: string): Promise<number 
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
-/** Returns the workers (`1234@host`) that have asked this task queue for work in the last minutes, perhaps with their builds. */
+/** Returns the workers (`1234@host`; `identity` is theirs alone) that have asked this task queue for work in the last minutes, perhaps with their builds. */
 export async function pollersOf(client: Client, taskQueue: string) {
   const { pollers } = await client.workflowService.describeTaskQueue({
     namespace: client.options.namespace,
@@ -239,6 +239,8 @@ export async function pollersOf(client: Client, taskQueue: string) {
     if (lastAccessTime == null) return [];
     const lastPollMsAgo = Math.max(0, Date.now() - tsToMs(lastAccessTime));
     const build = deploymentOptions?.buildId || undefined;
-    return [{ worker: identity ?? '', lastPollMsAgo, ...definedOf({ build }) }];
+    return [
+      { worker: identity?.split(' ')[0] ?? '', identity: identity ?? '', lastPollMsAgo, ...definedOf({ build }) },
+    ];
   });
 }

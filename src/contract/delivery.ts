@@ -90,13 +90,20 @@ export interface DeliveryFilter {
   readonly until?: string | undefined;
 }
 
-/** A time of which rows of a worker may be missing. */
+/** A time of which rows may be missing. */
 export interface LogGap {
-  /** It wrote the rows. Absent, as is `dropped`, for a caller who may see some jobs only. */
+  /**
+   * - `begins`: the log has no rows from before `until`: it was made then, or older ones are no longer kept
+   * - `dropped`: a worker dropped rows, since its buffer was full or the log refused them
+   * - `behind`: a worker has not yet written what it did after `from`: it is slow, cannot reach the log, or was killed
+   * - `unheard`: a worker asked Temporal for work, and never wrote
+   */
+  readonly why: 'begins' | 'dropped' | 'behind' | 'unheard';
+  /** Its rows. Absent for a caller who may see some jobs only, as is `dropped`, and for `begins`. */
   readonly worker?: string;
-  /** RFC 3339: when it wrote last before that. */
+  /** RFC 3339: up to when the log has its rows. */
   readonly from: string;
-  /** RFC 3339: when it wrote again. Absent: it has not been seen since, so that it was killed or cannot reach the log. */
+  /** RFC 3339: when it wrote again. Absent: it has not since. */
   readonly until?: string;
   /** Rows that it dropped meanwhile; 0: how many are missing is not known. */
   readonly dropped?: number;

@@ -1,4 +1,5 @@
 import type { Audience } from './audience.ts';
+import type { LogGap } from './delivery.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 // Sending again what the delivery log says that an endpoint was told. A trigger was told when an attempt delivered it.
@@ -61,6 +62,8 @@ export interface ToldLog {
    * @param after `next` of a row; absent: from the beginning.
    */
   told(query: ToldQuery, limit: number, after?: string): Promise<readonly ToldRow[]>;
+  /** Waits for at most `waitMs` until all workers have written what they did before `until`, and returns which rows may be missing. */
+  gaps(time: Pick<ToldQuery, 'since' | 'until'>, wait: { readonly waitMs: number }): Promise<readonly LogGap[]>;
 }
 
 /** Counts of what would be told again. */
@@ -76,6 +79,8 @@ export interface ToldCounts {
   readonly first: readonly Omit<ToldRow, 'isOutdated' | 'next'>[];
   /** RFC 3339: when the last of them was told; absent: there is none. */
   readonly lastAt?: string;
+  /** Times of which the log may lack rows. A worker of 0.1.0 does not say. */
+  readonly gaps?: readonly LogGap[];
   /** With `deliveryId`: deliveries with different ids begin so, or are in a batch that does. */
   readonly isOfSeveral?: true;
 }

@@ -19,10 +19,13 @@ import {
   cursorBefore,
   deliveryQuery,
   deliveryRowOf,
+  inMilliseconds,
   oldestQuery,
   readCursor,
 } from './delivery-query.ts';
-import { gapOf, gapsQuery } from './log-gaps.ts';
+import { startOf } from './fellow-workers.ts';
+import { beginQuery, gapOf, gapsQuery } from './log-gaps.ts';
+import { DeliveryLogError } from './log-error.ts';
 import type { LogSql, SqlRow } from './log-sql.ts';
 import { isByDays, statsOf, statsQuery, SUMMED_UNTIL, windowOf } from './stats.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
@@ -32,11 +35,18 @@ const FIRST_SPAN_MS = 60 * 60 * 1000;
 /** After this long, a search returns what it has. */
 const LOOK_BACK_MS = 80;
 const FOLLOW_MS = 1_000;
+/** How far, in ms, a worker's clock may be behind. */
+const CLOCKS_MS = 5_000;
 /** The longest time whose new deliveries are read at once. */
 const MOST_FOLLOWED_MS = 10_000;
 const PAGE_ROWS = 1_000;
-/** How much later, in ms, a row may be written than its time says: it waits in its worker, and clocks differ. */
-const LATE_MS = 5_000;
+/** How often the log is asked whether its writers have caught up. */
+const CATCH_UP_MS = 100;
+/** One that has written nothing for so long, in ms, was killed, in most cases, and nobody waits for it. */
+const AWAITED_MS = 5 * 60 * 1000;
+/** The longest that a person who counts waits for them, in ms, and an export. */
+export const COUNT_WAIT_MS = 3_000;
+export const EXPORT_WAIT_MS = 15_000;
 
 /** How what was encrypted is read. */
 export interface Unsealing {
@@ -125,24 +135,66 @@ export class DeliveryReader implements ToldLog {
     return details;
   }
 
-  /** Yields deliveries as they are written, from about now on, until the signal aborts. */
-  async *follow(filter: DeliveryFilter, signal: AbortSignal): AsyncGenerator<DeliveryRow> {
-    let since = Date.now() - LATE_MS;
-    let told = new Set<string>();
-    for (let isFirst = true; !signal.aborted; isFirst = false) {
-      const askedAt = Date.now();
-      const rows: DeliveryRow[] = [];
-      // The program that reads them may have stood still for hours, and memory has no room for so many.
-      const most = since + LATE_MS + MOST_FOLLOWED_MS;
-      const until = most < askedAt ? new Date(most).toISOString() : undefined;
-      const part = { ...filter, since: new Date(since).toISOString(), until };
-      for await (const page of this.pages(part)) rows.push(...page);
-      rows.reverse();
-      const fresh = isFirst ? [] : rows.filter((row) => !told.has(cursorAfter(row)));
-      told = new Set(rows.map(cursorAfter));
-      since = Math.min(most, askedAt) - LATE_MS;
-      yield* fresh;
+  /**
+   * Yields deliveries as they are written, from about now on, until the signal aborts.
+   * @param noticed called with the problem once the log cannot be read any more, and with undefined once it goes on.
+   * @throws DeliveryLogError if it cannot be read at first
+   */
+  async *follow(
+    filter: DeliveryFilter,
+    signal: AbortSignal,
+    noticed: (problem: DeliveryLogError | undefined) => void | Promise<void>,
+  ): AsyncGenerator<DeliveryRow> {
+    const beganAt = new Date(Date.now() - CLOCKS_MS).toISOString();
+    const text = `SELECT writer, ${this.#sql.timeText('written_at')} AS at FROM delivery_writers
+WHERE batches > 0 AND written_at >= $1`;
+    /** Up to when the rows of each writer were read. */
+    const read = new Map<string, string>();
+    let isFirst = true;
+    let problem: DeliveryLogError | undefined;
+    while (!signal.aborted) {
+      try {
+        const found = await this.#sql.query({ text, values: [beganAt] });
+        const written = new Map(found.map((one) => [String(one['writer']), String(one['at'])]));
+        for (const [writer, at] of written)
+          if (!read.has(writer)) {
+            const start = startOf(writer) ?? beganAt;
+            read.set(writer, isFirst ? at : start > beganAt ? start : beganAt);
+          }
+        isFirst = false;
+        if (problem !== undefined) await noticed((problem = undefined));
+        yield* this.#newlyWritten(filter, read, written);
+      } catch (error) {
+        if (isFirst || !(error instanceof DeliveryLogError)) throw error;
+        if (problem === undefined) await noticed((problem = error));
+      }
       await setTimeout(FOLLOW_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Yields the rows of each writer between two times, oldest first, and moves the first on. The program that reads them may have stood still for hours. */
+  async *#newlyWritten(
+    filter: DeliveryFilter,
+    read: Map<string, string>,
+    written: ReadonlyMap<string, string>,
+  ): AsyncGenerator<DeliveryRow> {
+    for (;;) {
+      const moved = [...written].flatMap(([writer, to]) => {
+        const from = read.get(writer) ?? to;
+        return from < to ? [{ writer, worker: writer.split(' ')[0], from, to }] : [];
+      });
+      const since = moved.map(({ from }) => from).sort()[0];
+      if (since === undefined) return;
+      const until = new Date(Date.parse(since) + MOST_FOLLOWED_MS).toISOString();
+      const rows: DeliveryRow[] = [];
+      for await (const page of this.pages({ ...filter, since, until }))
+        rows.push(
+          ...page.filter(({ worker, at }) =>
+            moved.some((one) => one.worker === worker && one.from <= at && at < one.to),
+          ),
+        );
+      for (const { writer, from, to } of moved) if (from < until) read.set(writer, to < until ? to : until);
+      yield* rows.reverse();
     }
   }
 
@@ -170,21 +222,45 @@ export class DeliveryReader implements ToldLog {
   async stats(asked: StatsQuery): Promise<DeliveryStats> {
     const window = windowOf(asked);
     const now = Date.now();
+    const gaps = await this.gaps(asked, { waitMs: COUNT_WAIT_MS, of: 'counts' });
     const [last] = isByDays(window) ? await this.#sql.query(SUMMED_UNTIL) : [];
     const summed = Number(last?.['summed'] ?? 0);
     const count = (by: 'step' | 'job') => this.#sql.query(statsQuery(asked, window, by, now, summed));
     // For one job, the steps say all.
     const [bySteps, byJobs] = await Promise.all([count('step'), asked.jobId === undefined ? count('job') : undefined]);
     const jobs = byJobs ?? bySteps.map((row) => ({ ...row, part: asked.jobId ?? '' }));
-    return { ...statsOf(asked, window, bySteps, jobs), gaps: await this.gaps(asked) };
+    return { ...statsOf(asked, window, bySteps, jobs), gaps };
   }
 
   /**
-   * Returns when rows may be missing until now or as told, newest first, at most 100. A worker that fell silent counts for an hour.
+   * Returns when rows may be missing until now or as told, at most 101 times: of workers that may live, then newest first. A worker that fell silent
+   * counts for an hour.
+   * @param waitMs how long it may wait first until all living workers have written what they did in that time. Default: it does not wait, and a worker is
+   * behind after a minute. Read the rows after that.
+   * @param of what is read: counts are kept for longer.
    * @throws DeliveryLogError
    */
-  async gaps({ since, until }: Pick<DeliveryFilter, 'since' | 'until'>): Promise<LogGap[]> {
-    return (await this.#sql.query(gapsQuery(this.#sql, Date.now(), since, until))).map(gapOf);
+  async gaps(
+    { since, until }: Pick<DeliveryFilter, 'since' | 'until'>,
+    { waitMs, of = 'rows' }: { readonly waitMs?: number; readonly of?: 'rows' | 'counts' } = {},
+  ): Promise<LogGap[]> {
+    const now = Date.now();
+    const end = new Date(Math.min(now, Date.parse(until ?? '') || Infinity)).toISOString();
+    const query = gapsQuery(this.#sql, now, since, end, waitMs !== undefined);
+    const endsAtMs = performance.now() + (waitMs ?? 0);
+    const isAwaited = ({ written, dropped }: SqlRow): boolean =>
+      Number(dropped) === 0 && Date.parse(String(written)) > now - AWAITED_MS;
+    let found = await this.#sql.query(query);
+    while (found.some(isAwaited) && performance.now() < endsAtMs) {
+      await this.#sql.ask?.();
+      await setTimeout(CATCH_UP_MS);
+      found = await this.#sql.query(query);
+    }
+    const gaps = found.map(gapOf);
+    const [begin] = since === undefined ? [] : await this.#sql.query(beginQuery(this.#sql, of));
+    const begins = begin?.['at'];
+    if (since === undefined || typeof begins !== 'string' || inMilliseconds(since) >= begins) return gaps;
+    return [...gaps, { why: 'begins', from: inMilliseconds(since), until: begins }];
   }
 
   async close(): Promise<void> {

@@ -16,6 +16,8 @@ export interface DeliveryStore {
    * @throws when the store is away, slow, or refuses it
    */
   write(batch: DeliveryBatch): Promise<number>;
+  /** Calls back when a reader asks writers how far they are. Absent: readers cannot ask. */
+  onAsked?(asked: () => void): void;
   /** Notes that the writer has ended, unless rows of it are lost. */
   close(lostRows?: number): Promise<void>;
 }
@@ -28,4 +30,8 @@ export interface DeliveryBatch {
   readonly deeds?: readonly StoredDeed[];
   /** How many rows the writer has dropped since the batch before, since its buffer was full. */
   readonly dropped: number;
+  /** RFC 3339: with this batch, the log has all rows of the writer that are older. Default: now. */
+  readonly wholeAt?: string;
+  /** When workers of its task queue last asked Temporal for work, in epoch ms, by the names of their writers. */
+  readonly polled?: ReadonlyMap<string, number> | undefined;
 }

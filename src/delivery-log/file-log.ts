@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
+import { noteFellows } from './fellow-workers.ts';
 import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
 import { textOf } from './delivery-query.ts';
 import { DeliveryLogError } from './log-error.ts';
@@ -101,8 +102,8 @@ export class FileDeliveryStore implements DeliveryStore {
       const database = await this.#file.database();
       database.exec('BEGIN IMMEDIATE');
       try {
-        const { number, rows, deeds = [], dropped } = batch;
-        const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, number, rows.length);
+        const { number, rows, deeds = [], dropped, wholeAt = now, polled } = batch;
+        const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, wholeAt, number, rows.length);
         if (counted.length > 0) {
           add(database, rows);
           database.prepare(ADD_DEEDS).run(deedsJson(deeds));
@@ -110,6 +111,7 @@ export class FileDeliveryStore implements DeliveryStore {
         if (counted.length > 0 && dropped > 0)
           database.prepare(numbered(WRITER.noteDropped)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
         this.#tidy(database, now, hasLate(rows, Date.parse(now)));
+        for (const { text, values } of noteFellows(polled)) database.prepare(numbered(text)).run(...values);
         database.exec('COMMIT');
         this.#wholeAt = now;
         this.#day = now.slice(0, DAY_LENGTH);
@@ -140,7 +142,7 @@ export class FileDeliveryStore implements DeliveryStore {
     database.prepare(REMOVE_EXPIRED).run(first);
     // These have no index by time.
     if (this.#day === now.slice(0, DAY_LENGTH) && !isLate) return;
-    for (const { text, values } of tidyCounts(Date.parse(now))) database.prepare(numbered(text)).run(...values);
+    for (const { text, values } of tidyCounts(Date.parse(now), first)) database.prepare(numbered(text)).run(...values);
   }
 }
 

@@ -26,6 +26,8 @@ export interface LogSql extends TimeText {
    * @throws DeliveryLogError
    */
   query(query: SqlQuery): Promise<readonly SqlRow[]>;
+  /** Asks writers to say how far they have written. Absent: they say it every second. */
+  ask?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -94,17 +96,31 @@ DO UPDATE SET count = known.count + excluded.count`;
 
 /** Statements about a writer. Its name is `$1`. */
 export const WRITER = {
-  /** Counts a batch, unless it was counted before: then no row comes back, and the batch is there. */
+  /**
+   * Counts a batch, unless it was counted before: then no row comes back, and the batch is there. `written_at` ($3) says up to when the log has its rows.
+   * Another worker may have noted it before, as one that never wrote.
+   */
   countBatch: `
 INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped)
-VALUES ($1, $2, $2, $3, $4, 0)
+VALUES ($1, $2, $3, $4, $5, 0)
 ON CONFLICT (writer) DO UPDATE
-SET written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows
+SET began_at = CASE WHEN known.batches = 0 THEN excluded.began_at ELSE known.began_at END,
+  written_at = excluded.written_at, batches = excluded.batches, rows = known.rows + excluded.rows
 WHERE known.batches < excluded.batches
 RETURNING writer`,
   /** Notes that it dropped rows between two times. Such a row has a name of its own. */
   noteDropped: `
 INSERT INTO delivery_writers (writer, began_at, written_at, batches, rows, dropped, ended_at)
 VALUES ($1, $2, $3, 0, 0, $4, $3)`,
+  /** Notes a worker that asks Temporal for work, and was last seen at $3, although it has not written yet. */
+  noteUnheard: `
+INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped) VALUES ($1, $2, $3, 0, 0, 0)
+ON CONFLICT (writer) DO UPDATE SET written_at = excluded.written_at WHERE known.batches = 0`,
   end: 'UPDATE delivery_writers SET ended_at = $2 WHERE writer = $1',
+  /** Notes that older rows are no longer kept. The row has no batch of its own. */
+  keepFrom: `
+INSERT INTO delivery_writers AS known (writer, began_at, written_at, batches, rows, dropped, ended_at)
+VALUES ('kept', $1, $2, -1, 0, 0, $2)
+ON CONFLICT (writer) DO UPDATE SET began_at = excluded.began_at, written_at = excluded.written_at
+WHERE known.began_at < excluded.began_at`,
 };

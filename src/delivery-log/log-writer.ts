@@ -11,27 +11,28 @@ export interface LogWriterOptions {
   readonly noticed?: ((problem: string | undefined) => void) | undefined;
   /** Most rows that wait, and most deeds. Default 20,000. */
   readonly mostRows?: number;
-  /** How often it writes although there is nothing to write. Default 10 s. */
+  /** How often it writes although there is nothing to write. Default 10 s, or 1 s to a store where no reader can ask for it. */
   readonly livesEveryMs?: number;
 }
 
 /** The longest, in ms, that a row waits before it is written. */
 const EVERY_MS = 250;
 const LIVES_EVERY_MS = 10_000;
+const UNASKED_EVERY_MS = 1_000;
 const MOST_ROWS = 20_000;
 /** Most characters of waiting requests and answers; beyond that, rows come without them. */
 const MOST_EXCHANGES = 32 * 1024 * 1024;
 /** Most rows of one batch. */
 const BATCH_ROWS = 5_000;
-/** After a failure; doubled with each further one. */
-const RETRY_MS = 500;
-const MOST_RETRY_MS = 10_000;
+/** After a failure. Readers wait some seconds for a store that is back. */
+const RETRY_MS = 1_000;
 /** How long, in ms, the end of a worker waits for its last rows. */
 const CLOSE_MS = 5_000;
 
 /**
  * Writes rows in batches, behind the requests that they are about. Nothing waits for it: while the store is away, rows wait in a bounded buffer, and
  * those that find it full are dropped and counted. After its first, it writes empty batches while there are none: a writer that falls silent was killed.
+ * Each batch says up to when the log has all rows of the writer: they come in the order of their times.
  */
 export class LogWriter {
   readonly #options: LogWriterOptions;
@@ -42,6 +43,8 @@ export class LogWriter {
   /** The batch that is being written, or failed and is written again: as it was, since it may have been kept. */
   #batch: DeliveryBatch | undefined;
   #number = 0;
+  #areRowsNext = true;
+  #polled: DeliveryBatch['polled'];
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #living: NodeJS.Timeout;
@@ -49,11 +52,16 @@ export class LogWriter {
   #isClosed = false;
 
   constructor(options: LogWriterOptions) {
+    const { store, livesEveryMs = store.onAsked === undefined ? UNASKED_EVERY_MS : LIVES_EVERY_MS } = options;
     this.#options = options;
-    this.#living = setInterval(
-      () => this.#number > 0 && this.#writeNow(),
-      options.livesEveryMs ?? LIVES_EVERY_MS,
-    ).unref();
+    store.onAsked?.(() => this.#writeNow());
+    this.#living = setInterval(() => this.#number > 0 && this.#writeNow(), livesEveryMs).unref();
+  }
+
+  /** Has the next batch note when workers were last seen. The first is written now: the log then knows the writer, also without a row. */
+  notePolled(polled: ReadonlyMap<string, number>): void {
+    this.#polled = polled;
+    if (this.#number === 0) this.#writeNow();
   }
 
   add(row: StoredRow): void {
@@ -115,13 +123,13 @@ export class LogWriter {
   }
 
   #writeNow(): void {
-    if (this.#writing !== undefined) return;
+    if (this.#writing !== undefined || this.#isClosed) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#writing = this.#write().finally(() => {
       this.#writing = undefined;
       if (this.#isClosed) return;
-      if (this.#failures > 0) this.#writeIn(Math.min(MOST_RETRY_MS, RETRY_MS * 2 ** (this.#failures - 1)));
+      if (this.#failures > 0) this.#writeIn(RETRY_MS);
       else if (this.#waiting.length >= BATCH_ROWS) this.#writeNow();
       else if (this.#waiting.length + this.#deeds.length > 0) this.#writeIn(EVERY_MS);
     });
@@ -129,9 +137,11 @@ export class LogWriter {
 
   /** Takes the next batch out of the buffer. */
   #next(): DeliveryBatch {
-    // Deeds go by themselves: neither are lost with rows that the database refuses, nor the other way round.
-    const deeds = this.#deeds.splice(0, BATCH_ROWS);
+    // Deeds go by themselves: neither are lost with rows that the database refuses, nor the other way round. Rows go first: a decision about a dead letter
+    // comes after the attempts of its trigger.
+    const deeds = this.#waiting.length > 0 && this.#areRowsNext ? [] : this.#deeds.splice(0, BATCH_ROWS);
     const rows = this.#waiting.splice(0, deeds.length > 0 ? 0 : BATCH_ROWS);
+    this.#areRowsNext = deeds.length > 0 || this.#deeds.length === 0;
     for (const row of rows) this.#exchanges -= lengthOf(row);
     const batch = { number: ++this.#number, rows, deeds, dropped: this.#dropped };
     this.#dropped = 0;
@@ -141,9 +151,11 @@ export class LogWriter {
   async #write(): Promise<void> {
     const { store, log, counted, noticed } = this.#options;
     const batch = (this.#batch ??= this.#next());
+    const [polled, wholeAt] = [this.#polled, this.#waiting[0]?.at ?? new Date().toISOString()];
     let refused = 0;
     try {
-      refused = await store.write(batch);
+      refused = await store.write({ ...batch, wholeAt, polled });
+      if (this.#polled === polled) this.#polled = undefined;
     } catch (error) {
       if (error instanceof DeliveryLogError && error.isOfRows) {
         // They would be refused forever, and nothing after them would be written.

@@ -31,9 +31,13 @@ export function openDeliveryStore(place: KeptLog, writer: string): DeliveryStore
 /** This process, in the log. */
 export const WRITER = `${process.pid}@${hostname()}`;
 
-/** Connects with the first row. */
-export function openLogWriter(place: KeptLog, options: Omit<LogWriterOptions, 'store'>): LogWriter {
-  return new LogWriter({ ...options, store: openDeliveryStore(place, `${WRITER} ${randomUUID()}`) });
+/** Connects with the first batch. @param writer as of `openDeliveryStore`. Default: a new name, of no worker. */
+export function openLogWriter(
+  place: KeptLog,
+  options: Omit<LogWriterOptions, 'store'>,
+  writer = `${WRITER} ${randomUUID()}`,
+): LogWriter {
+  return new LogWriter({ ...options, store: openDeliveryStore(place, writer) });
 }
 
 /** The log, if it can be read. */

@@ -10,6 +10,9 @@ export interface LogDatabase {
   readonly statementTimeoutMs: number;
 }
 
+/** The channel of `NOTIFY` by which readers ask writers how far they have written. */
+export const ASKED = 'delivery_log_asked';
+
 /** The server ends a statement before that; this is for a server that does not answer at all. */
 const SILENCE_MARGIN_MS = 1_000;
 

@@ -3,7 +3,7 @@ import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { type LogSql, secondsOf, type TimeText } from './log-sql.ts';
-import { type LogDatabase, logConnection } from './postgres-database.ts';
+import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';
 
 const CONNECTIONS = 4;
 /** SQLSTATE of a table that is not there: no worker has written yet. */
@@ -37,6 +37,8 @@ export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
         throw new DeliveryLogError(mayWrite ? 'written' : 'read', `PostgreSQL, ${shown}`, postgresWords(error), error);
       }
     },
+    // A replica refuses that. Writers say it every 10 s in any case.
+    ask: async () => void (await pool.query(`NOTIFY ${ASKED}`).catch(() => undefined)),
     close: async () => await pool.end(),
   };
 }

@@ -5,7 +5,8 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../sources/postgres/pool.ts';
 import { addDeeds, deedsJson } from './deeds.ts';
-import { type LogDatabase, logConnection } from './postgres-database.ts';
+import { noteFellows } from './fellow-workers.ts';
+import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { COLUMNS, valuesOf, WRITER } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
@@ -47,6 +48,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
   readonly #connection: ReturnType<typeof logConnection>;
   #connected: Connected | undefined;
   #isClosed = false;
+  #asked = (): void => undefined;
   /** Days whose partitions are there. */
   readonly #days = new Set<string>();
   /** When the database was known to have all before that. */
@@ -63,23 +65,25 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const late = setTimeout(() => this.#drop(), connectTimeoutMs + 2 * statementTimeoutMs);
     try {
       const { client } = (this.#connected ??= await this.#connect());
-      const { number, deeds = [], dropped } = batch;
       const now = new Date().toISOString();
+      const { number, deeds = [], dropped, wholeAt = now, polled } = batch;
       // After a long outage some are too old: their partitions would be dropped at once.
       const first = firstDay(Date.now(), retentionDays);
       const rows = batch.rows.filter(({ at }) => at >= first);
       const isNewDay = await this.#makeDays(client, daysOf([now, ...rows.map(({ at }) => at)]));
       await client.query('BEGIN');
-      const counted = await client.query(WRITER.countBatch, [writer, now, number, rows.length]);
+      const counted = await client.query(WRITER.countBatch, [writer, now, wholeAt, number, rows.length]);
       // Otherwise the database has the batch: only its answer was lost.
       if (counted.rows.length > 0) {
         if (dropped > 0) await client.query(WRITER.noteDropped, [`${writer} ${number}`, this.#wholeAt, now, dropped]);
-        await copy(client, rows);
+        if (rows.length > 0) await copy(client, rows);
         for (const [table, rollups] of rollupsOf(rows))
           await client.query(addRollups(table), [JSON.stringify(rollups)]);
         if (deeds.length > 0) await client.query(ADD_DEEDS, [deedsJson(deeds)]);
       }
       await client.query('COMMIT');
+      // Each by itself: workers that note each other never wait in a circle.
+      for (const { text, values } of noteFellows(polled)) await client.query(text, [...values]);
       if (isNewDay || hasLate(rows, Date.parse(now))) await this.#tidy(client);
       this.#wholeAt = now;
       return 0;
@@ -89,6 +93,10 @@ export class PostgresDeliveryStore implements DeliveryStore {
     } finally {
       clearTimeout(late);
     }
+  }
+
+  onAsked(asked: () => void): void {
+    this.#asked = asked;
   }
 
   /** The end is noted if the database answers within a second. */
@@ -108,8 +116,10 @@ export class PostgresDeliveryStore implements DeliveryStore {
     const client = new Client({ ...this.#connection.settings, stream: () => socket });
     // The query that is under way says so, too; without a listener it would end the process.
     client.on('error', () => this.#drop());
+    client.on('notification', () => this.#asked());
     try {
       await client.connect();
+      await client.query(`LISTEN ${ASKED}`);
       // Otherwise nobody would close it any more.
       if (this.#isClosed) throw new Error('The log was closed meanwhile.');
     } catch (error) {
@@ -150,7 +160,8 @@ export class PostgresDeliveryStore implements DeliveryStore {
       await client.query(`SET lock_timeout = ${DROP_LOCK_MS}`);
       for (const name of expiredPartitions(await partitionsOf(client), now, this.#options.retentionDays))
         await client.query(`DROP TABLE ${name}`);
-      for (const { text, values } of tidyCounts(now)) await client.query(text, [...values]);
+      const first = `${firstDay(now, this.#options.retentionDays)}T00:00:00Z`;
+      for (const { text, values } of tidyCounts(now, first)) await client.query(text, [...values]);
     } catch (error) {
       if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     }

@@ -1,5 +1,5 @@
 import type { DeliveryRow } from '../contract/delivery.ts';
-import type { RollupTable, SqlQuery } from './log-sql.ts';
+import { type RollupTable, type SqlQuery, WRITER } from './log-sql.ts';
 
 /** Attempts that began in the same minute or hour, with the same outcome and about the same duration. */
 export interface Rollup {
@@ -39,15 +39,17 @@ export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable,
   ];
 }
 
-/** The statements that remove expired counts, deeds and names of writers, and sum up days. @param now epoch ms. */
-export function tidyCounts(now: number): SqlQuery[] {
+/** The statements that remove expired counts, deeds and names of writers, sum up days, and note since when rows are kept. @param now epoch ms. */
+export function tidyCounts(now: number, keptFrom: string): SqlQuery[] {
   const counts = [MINUTES, HOURS, DAYS].map(({ table, keptDays }) => ({
     text: `DELETE FROM ${table} WHERE began < $1`,
     values: [Math.floor(now / 1000) - keptDays * DAY_SECONDS],
   }));
   const first = new Date(now - HOURS.keptDays * DAY_SECONDS * 1000).toISOString();
   const others = ['deeds WHERE at', 'delivery_writers WHERE written_at'];
-  return [...counts, ...others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] })), sumDays(now)];
+  const expired = others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] }));
+  const kept = { text: WRITER.keepFrom, values: [keptFrom, new Date(now).toISOString()] };
+  return [...counts, ...expired, sumDays(now), kept];
 }
 
 /** Days before this one are read from their sums. Epoch seconds. @param now epoch ms. */

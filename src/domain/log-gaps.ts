@@ -1,14 +1,21 @@
 import type { LogGap } from '../contract/delivery.ts';
 import { shownCount } from './shown.ts';
 
-/** Says to people that rows may be missing, by the first of the gaps; undefined: there is none. */
-export function gapsInWords([first, ...others]: readonly LogGap[]): string | undefined {
-  if (first === undefined) return undefined;
-  const { worker, from, until, dropped = 0 } = first;
-  const words =
-    until === undefined
-      ? `was last seen at ${from}, and was killed or cannot reach the log`
-      : `dropped ${dropped === 0 ? 'some' : shownCount(dropped)} between ${from} and ${until}`;
-  const more = others.length === 0 ? '' : ` There are further gaps in that time: ${shownCount(others.length)}.`;
-  return `Rows may be missing: ${worker === undefined ? 'a worker' : `the worker ${worker}`} ${words}.${more}`;
+/** Says to people that rows may be missing, by the first gap of each kind; undefined: there is none. */
+export function gapsInWords(gaps: readonly LogGap[]): string | undefined {
+  const told = gaps.filter(({ why }, i) => gaps.findIndex((one) => one.why === why) === i);
+  const more = gaps.length - told.length;
+  const words = told.map(gapInWords);
+  if (more > 0) words.push(`There are further gaps in that time: ${shownCount(more)}.`);
+  return words.length === 0 ? undefined : words.join(' ');
+}
+
+function gapInWords({ why, worker, from, until, dropped = 0 }: LogGap): string {
+  if (why === 'begins') return `The log begins at ${until}.`;
+  const words = {
+    dropped: `dropped ${dropped === 0 ? 'some' : shownCount(dropped)} between ${from} and ${until}`,
+    behind: `has written only up to ${from}: it is slow, cannot reach the log, or was killed`,
+    unheard: `has worked since ${from}, and never wrote to the log`,
+  }[why];
+  return `Rows may be missing: ${worker === undefined ? 'a worker' : `the worker ${worker}`} ${words}.`;
 }

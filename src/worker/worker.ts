@@ -9,6 +9,7 @@ import { type ActivityDependencies, createActivities } from '../activities/index
 import type { DeliveryLog } from '../activities/slice-telemetry.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
+import { pollersOf } from '../client/asking.ts';
 import { addressOf, type ConnectConfig } from '../client/connect.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
@@ -18,6 +19,7 @@ import type { WorkerSinks } from '../contract/ports.ts';
 import { alertsWorkflowId, WORKER_RPC } from '../domain/names.ts';
 import { SLICES } from '../domain/limits.ts';
 import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
+import { newWriter, watchFellows } from '../delivery-log/fellow-workers.ts';
 import { openDeliveryReader, openLogWriter, readableLog, WRITER } from '../delivery-log/open-log.ts';
 import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
@@ -143,7 +145,8 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const connection = await connectTo(opened, options.connection);
   const client = new Client({ connection, namespace, dataConverter });
   const source = await openedSource(opened, options);
-  const { logProblem, ...world } = await openWorld(opened, options, source, served);
+  const identity = newWriter(WRITER);
+  const { logProblem, ...world } = await openWorld(opened, options, source, served, { identity, client });
   const dependencies: ActivityDependencies = {
     ...world,
     ...temporalPorts(client, taskQueue),
@@ -160,6 +163,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const worker = await Worker.create({
     ...runningLimits(config),
     connection,
+    identity,
     namespace,
     taskQueue,
     ...code,
@@ -271,6 +275,7 @@ async function openWorld(
   options: StartWorkerOptions,
   source: AudienceSource,
   served: ServedMetrics | undefined,
+  self: { readonly identity: string; readonly client: Client },
 ): Promise<World> {
   const { config } = options;
   const { network, requestTimeoutMs } = config;
@@ -288,7 +293,7 @@ async function openWorld(
   );
   const tracing = opened.with(await openTracing(config), (one) => one?.close());
   let unwritten: string | undefined;
-  const deliveryLog = openDeliveryLog(opened, config, metrics, (problem) => (unwritten = problem));
+  const deliveryLog = openDeliveryLog(opened, config, metrics, (problem) => (unwritten = problem), self);
   const readable = readableLog(config.deliveryLog);
   const toldLog = readable && openDeliveryReader(readable, sealingWith(config.payloadKeys));
   opened.with(toldLog, (one) => one?.close());
@@ -327,23 +332,28 @@ function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerO
   return places;
 }
 
-/** It connects with the first row: a worker starts, and sends, while the log is away. */
+/** A worker starts, and sends, while the log is away. */
 function openDeliveryLog(
   opened: OpenResources,
-  { deliveryLog, payloadKeys }: Config,
+  { deliveryLog, payloadKeys, taskQueue }: Config,
   metrics: WorkerMetrics | undefined,
   noticed: (problem: string | undefined) => void,
+  { identity, client }: { readonly identity: string; readonly client: Client },
 ): DeliveryLog | undefined {
   if (deliveryLog === undefined) return undefined;
-  const writer = openLogWriter(deliveryLog, {
+  const options: Parameters<typeof openLogWriter>[1] = {
     log: Runtime.instance().logger,
     counted: (outcome, rows) => metrics?.logged(outcome, rows),
     noticed: (problem) => {
       noticed(problem);
       if (metrics !== undefined) metrics.deliveryLogProblem = problem;
     },
-  });
-  opened.with(writer, (one) => one.close());
+  };
+  const writer = opened.with(openLogWriter(deliveryLog, options, identity), (one) => one.close());
+  opened.with(
+    watchFellows(() => pollersOf(client, taskQueue), writer),
+    (end) => end(),
+  );
   const { seal } = sealingWith(payloadKeys);
   return deliveryLogOf({ worker: WRITER, bodies: deliveryLog.bodies, seal, writer });
 }

@@ -1,9 +1,16 @@
+import { setTimeout } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { expect, test } from '@jest/globals';
 import { createTold } from '../../src/activities/told.ts';
 import type { ToldCounts, ToldQuery, ToldRow } from '../../src/contract/replay.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { unpackTriggers } from '../../src/domain/job/queue/chain.ts';
+import { LogWriter } from '../../src/delivery-log/log-writer.ts';
+import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { sealingWith } from '../../src/temporal/sealed-text.ts';
+import { aDelivery } from '../delivery-log/a-delivery.ts';
+import { until } from '../support/patience.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' };
 const QUERY: ToldQuery = {
@@ -36,6 +43,7 @@ const over = (rows: readonly ToldRow[]) =>
   createTold({
     toldLog: {
       told: (_, limit, after) => Promise.resolve(rows.slice(Number(after ?? 0), Number(after ?? 0) + limit)),
+      gaps: () => Promise.resolve([]),
     },
   });
 
@@ -101,4 +109,45 @@ test('a worker without a delivery log knows nothing', async () => {
   const { countTold, listTold } = createTold({ toldLog: undefined });
   expect(await countTold(QUERY)).toBeNull();
   await expect(listTold(QUERY, null, 10_000, 0)).rejects.toMatchObject({ type: 'NoDeliveryLog', nonRetryable: true });
+});
+
+test('a count waits for rows that a worker could not write yet: nothing that was told by then is left out', async () => {
+  const place = { folder: tempFolder(), retentionDays: 30 };
+  const [store, reader] = [openDeliveryStore(place, '1@here 0f'), openDeliveryReader(place, sealingWith([]))];
+  let isAway = false;
+  const writer = new LogWriter({
+    store: {
+      write: async (batch) => (isAway ? await Promise.reject(new Error('away')) : await store.write(batch)),
+      close: async (lost) => await store.close(lost),
+    },
+    log: { warn: () => undefined, info: () => undefined },
+    noticed: () => void setImmediate(() => (isAway = false)),
+  });
+  const add = (n: number) => {
+    const { isOutdated: _, next: __, ...told } = row(n);
+    writer.add(aDelivery({ ...told, at: new Date().toISOString() }));
+  };
+  add(0);
+  const { countTold } = createTold({ toldLog: reader });
+  await until(async () => (await reader.find({}, 10)).rows.length === 1);
+  isAway = true;
+  for (let n = 1; n < 4; n++) add(n);
+  await setTimeout(5);
+  const counts = await new MockActivityEnvironment().run<[ToldQuery], ToldCounts | null, typeof countTold>(countTold, {
+    ...QUERY,
+    until: new Date().toISOString(),
+  });
+  expect(counts).toMatchObject({ enters: 4, gaps: [] });
+  await writer.close();
+  await reader.close();
+});
+
+test('a count says which rows may be missing', async () => {
+  const gaps = [{ why: 'behind' as const, worker: '1@here', from: '2026-11-01T00:00:00.000Z' }];
+  const { countTold } = createTold({ toldLog: { told: () => Promise.resolve([]), gaps: () => Promise.resolve(gaps) } });
+  const counts = await new MockActivityEnvironment().run<[ToldQuery], ToldCounts | null, typeof countTold>(
+    countTold,
+    QUERY,
+  );
+  expect(counts).toMatchObject({ gaps });
 });

@@ -1,8 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { deliveryQuery } from '../../src/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
-import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { fileSql } from '../../src/delivery-log/file-log.ts';
+import { newWriter } from '../../src/delivery-log/fellow-workers.ts';
+import { openDeliveryReader, openDeliveryStore, openLogWriter } from '../../src/delivery-log/open-log.ts';
+import { postgresSql } from '../../src/delivery-log/postgres-sql.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/patience.ts';
@@ -13,6 +17,7 @@ import { tempFolder } from '../support/temp-folder.ts';
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 const FIRST_DAY = Date.UTC(2026, 10, 1);
 const DAY_MS = 24 * 60 * 60 * 1000;
+const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** Two a day have the same time. */
 const ROWS: readonly DeliveryRow[] = Array.from({ length: 60 }, (_, n) => ({
@@ -173,20 +178,104 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     await store.write({ ...written, number: 2, dropped: 7 });
     const [gap, ...others] = await reader.gaps({ since: time(60_000) });
     expect([gap, others]).toEqual([
-      { worker: '7@there', from: expect.any(String), until: expect.any(String), dropped: 7 },
-      [],
+      { why: 'dropped', worker: '7@there', from: expect.any(String), until: expect.any(String), dropped: 7 },
+      [{ why: 'begins', from: time(60_000), until: expect.any(String) }],
     ]);
     expect(Date.parse(gap?.until ?? '')).toBeGreaterThanOrEqual(Date.parse(gap?.from ?? ''));
     expect(await reader.gaps({ until: time(60_000) })).toEqual([]);
-    expect(await reader.stats({ since: time(60_000), until: time(-60_000) })).toMatchObject({ gaps: [gap] });
+    expect((await reader.stats({ since: time(60_000), until: gap?.until ?? '' })).gaps).toContainEqual(gap);
     // Rows of it are lost.
     await store.close(1);
     const wait = jest.spyOn(Date, 'now').mockReturnValue(now + 2 * 60_000);
-    expect(await reader.gaps({})).toMatchObject([{ worker: '7@there', dropped: 0 }, gap]);
+    expect(await reader.gaps({})).toMatchObject([{ why: 'behind', worker: '7@there', dropped: 0 }, gap]);
     expect(await reader.gaps({ until: time(60_000) })).toEqual([]);
     expect(await reader.gaps({ since: time(-30 * 60_000) })).toHaveLength(1);
     expect(await reader.gaps({ since: time(-90 * 60_000) })).toEqual([]);
     wait.mockRestore();
+    await reader.close();
+  });
+
+  test('who counts or exports waits until all living writers have written that time; one that has not is named', async () => {
+    const { store, reader, place } = await emptyLog(kind);
+    const other = openDeliveryStore({ ...place, retentionDays: 3650 }, '8@there 0e');
+    const end = Date.now();
+    const row = (ms: number) => aDelivery({ at: new Date(ms).toISOString() });
+    const [before, after] = [iso(end - 20_000), iso(end)];
+    const window = { since: before, until: after };
+    await store.write({ number: 1, rows: [row(end - 20_000)], dropped: 0 });
+    await other.write({ number: 1, rows: [row(end - 20_000)], dropped: 0, wholeAt: before });
+    const behind = { why: 'behind', worker: '8@there', from: before };
+    expect(await reader.gaps(window, { waitMs: 300 })).toMatchObject([behind, { why: 'begins' }]);
+    // A page does not wait, and lets a worker be some seconds behind.
+    expect(await reader.gaps(window)).toMatchObject([{ why: 'begins' }]);
+    // One that fell silent long ago is named, and not waited for.
+    await other.write({ number: 2, rows: [], dropped: 0, wholeAt: iso(end - 6 * 60_000) });
+    expect(await reader.gaps(window, { waitMs: 60_000 })).toMatchObject([{ why: 'behind' }, { why: 'begins' }]);
+    await other.write({ number: 3, rows: [], dropped: 0, wholeAt: iso(end - 10_000) });
+    const counted = reader.stats(window);
+    await other.write({ number: 4, rows: [row(end - 1)], dropped: 0, wholeAt: after });
+    const { total, gaps } = await counted;
+    expect([total.delivered, gaps.map(({ why }) => why)]).toEqual([3, ['begins']]);
+    await store.close();
+    await other.close();
+    await reader.close();
+  });
+
+  test('a worker with nothing to do says how far it is when somebody asks', async () => {
+    const { store, reader, place } = await emptyLog(kind);
+    const log = { warn: () => undefined, info: () => undefined };
+    const writer = openLogWriter({ ...place, retentionDays: 30 }, { log }, newWriter('9@there'));
+    writer.notePolled(new Map());
+    const idle = async (): Promise<boolean> =>
+      (await reader.gaps({ until: iso(Date.now()) }, { waitMs: 0 })).some(({ worker }) => worker === '9@there');
+    await until(idle);
+    const time = { since: iso(Date.now()), until: iso(Date.now() + 1) };
+    expect((await reader.gaps(time, { waitMs: 5_000 })).filter(({ why }) => why === 'behind')).toEqual([]);
+    await writer.close();
+    await store.close();
+    await reader.close();
+  });
+
+  test('a log says since when it has rows, and counts, if a time begins before that', async () => {
+    const { store, place, reader } = await emptyLog(kind);
+    const day = Date.now() - (Date.now() % DAY_MS);
+    const made = day - 5 * DAY_MS + 1;
+    const begins = async (since: number, of: 'rows' | 'counts') =>
+      (await reader.gaps({ since: iso(since) }, { of })).map((gap) => [gap.why, gap.until]);
+    await store.write({ number: 1, rows: [], dropped: 0 });
+    await store.close();
+    const sql = place.folder === undefined ? postgresSql(place, true) : fileSql(place.folder, true);
+    await sql.query({ text: 'UPDATE delivery_writers SET began_at = $1 WHERE batches > 0', values: [iso(made)] });
+    await sql.close();
+    expect(await begins(made - 1, 'rows')).toEqual([['begins', iso(made)]]);
+    expect(await begins(made, 'rows')).toEqual([]);
+    const later = openDeliveryStore({ ...place, retentionDays: 2 }, '9@there 0d');
+    await later.write({ number: 1, rows: [], dropped: 0 });
+    expect(await begins(made, 'rows')).toEqual([['begins', iso(day - 2 * DAY_MS)]]);
+    expect(await begins(day - 2 * DAY_MS, 'rows')).toEqual([]);
+    // These are kept for longer.
+    expect(await begins(made - 1, 'counts')).toEqual([['begins', iso(made)]]);
+    expect(await begins(made, 'counts')).toEqual([]);
+    await later.close();
+    await reader.close();
+  });
+
+  test('a worker that asks Temporal for work and never wrote is a gap, until it writes', async () => {
+    const { store, place, reader } = await emptyLog(kind);
+    const now = Date.now();
+    const time = (agoMs: number): string => iso(now - agoMs);
+    const nameOf = (worker: string, agoMs: number): string => `${worker} ${time(agoMs)}/01234567`;
+    const [unheard, living] = [nameOf('1@a', 200_000), nameOf('3@a', 60_000)];
+    const heard = openDeliveryStore({ ...place, retentionDays: 30 }, living);
+    await heard.write({ number: 1, rows: [], dropped: 0 });
+    const polled = [unheard, living, '4@a'].map((one) => [one, now - 170_000] as const);
+    for (const number of [1, 2]) await store.write({ number, rows: [], dropped: 0, polled: new Map(polled) });
+    expect(await reader.gaps({})).toEqual([{ why: 'unheard', worker: '1@a', from: time(200_000), dropped: 0 }]);
+    expect(await reader.gaps({ until: time(200_000) })).toEqual([]);
+    const back = openDeliveryStore({ ...place, retentionDays: 30 }, unheard);
+    await back.write({ number: 1, rows: [], dropped: 0 });
+    expect(await reader.gaps({})).toEqual([]);
+    for (const one of [back, heard, store]) await one.close();
     await reader.close();
   });
 
@@ -275,27 +364,85 @@ test('a log that no worker has written is empty; one that is away says so, witho
   await away?.close();
 });
 
-test('what was written while nobody took it is followed in parts, so that it needs little memory', async () => {
-  const { store, reader } = await emptyLog('a file');
+/** Follows a log that one writer writes, from its first row on. `write` adds a row, and says up to when the log has all of them. */
+async function followed(kind: string) {
+  const { store, reader, place } = await emptyLog(kind);
   const end = new AbortController();
+  const notices: (string | undefined)[] = [];
+  const rows = reader.follow({}, end.signal, (problem) => void notices.push(problem?.name));
+  const next = async () => (await rows.next()).value as DeliveryRow;
+  let number = 0;
+  const write = async (times: readonly number[], wholeAt: number) => {
+    const deliveries = times.map((ms) => aDelivery({ at: iso(ms), deliveryId: `id-${ms}`, worker: '7@there' }));
+    await store.write({ number: ++number, rows: deliveries, dropped: 0, wholeAt: iso(wholeAt) });
+  };
+  const first = next();
   const from = Date.now();
-  const rowAt = (s: number) => aDelivery({ at: new Date(from + s * 1_000).toISOString(), deliveryId: `id-${s}` });
-  const find = jest.spyOn(reader, 'find');
-  const followed = reader.follow({}, end.signal)[Symbol.asyncIterator]();
-  const first = followed.next();
+  const begun = first.then(() => true);
+  let ms = from;
   // The first look only learns of what is there.
-  await until(() => find.mock.calls.length > 1);
-  await store.write({ number: 1, rows: [rowAt(0)], dropped: 0 });
-  expect(await first).toMatchObject({ value: { deliveryId: 'id-0' } });
-  await store.write({ number: 2, rows: Array.from({ length: 25 }, (_, i) => rowAt(i + 1)), dropped: 0 });
-  const clock = jest.spyOn(Date, 'now').mockReturnValue(from + 60_000);
-  find.mockClear();
-  for (let s = 1; s <= 25; s++) expect(await followed.next()).toMatchObject({ value: { deliveryId: `id-${s}` } });
+  for (; !(await Promise.race([begun, setTimeout(50, false)])); ms++) await write([ms], ms + 1);
+  // Some may be left of that.
+  const after = async (at: number) => {
+    for (;;) {
+      const row = await next();
+      if (Date.parse(row.at) >= at) return row;
+    }
+  };
+  const close = async () => {
+    end.abort();
+    await rows.return(undefined);
+    await reader.close();
+    await store.close();
+  };
+  return { place, reader, write, next, after, notices, close, ms };
+}
+
+test('what was written while nobody took it is followed in parts, so that it needs little memory', async () => {
+  const { reader, write, next, after, close, ms } = await followed('a file');
+  const find = jest.spyOn(reader, 'find');
+  await write(
+    Array.from({ length: 25 }, (_, i) => ms + i * 1_000),
+    ms + 60_000,
+  );
+  expect(await after(ms)).toMatchObject({ deliveryId: `id-${ms}` });
+  for (let i = 1; i < 25; i++) expect(await next()).toMatchObject({ deliveryId: `id-${ms + i * 1_000}` });
   const spans = find.mock.calls.map(([part]) => Date.parse(part.until ?? '') - Date.parse(part.since ?? ''));
-  expect(Math.max(...spans)).toBe(15_000);
-  clock.mockRestore();
-  end.abort();
-  await followed.return(undefined);
-  await reader.close();
+  expect(Math.max(...spans)).toBe(10_000);
+  await close();
+});
+
+test.each(['PostgreSQL', 'a file'])(
+  'rows in %s are followed however late they are written, each once',
+  async (kind) => {
+    const { place, write, next, after, close, ms } = await followed(kind);
+    const other = openDeliveryStore({ ...place, retentionDays: 3650 }, `8@there ${iso(ms - 60_000)}/0e`);
+    await write([], ms + 20_000);
+    const late = [ms + 1, ms + 2].map((at) => aDelivery({ at: iso(at), deliveryId: `late-${at}`, worker: '8@there' }));
+    await other.write({ number: 1, rows: late, dropped: 0, wholeAt: iso(ms + 2) });
+    expect(await after(ms)).toMatchObject({ deliveryId: late[0]?.deliveryId });
+    await write([ms + 30_000], ms + 30_001);
+    expect(await next()).toMatchObject({ deliveryId: `id-${ms + 30_000}` });
+    await other.write({ number: 2, rows: [], dropped: 0, wholeAt: iso(ms + 40_000) });
+    expect(await next()).toMatchObject({ deliveryId: late[1]?.deliveryId });
+    await other.close();
+    await close();
+  },
+);
+
+test('a database that restarts is followed again from where it was, with a word when it went and when it came back', async () => {
+  const { place, write, next, notices, after, close, ms } = await followed('PostgreSQL');
+  await write([ms + 1], ms + 2);
+  await after(ms + 1);
+  await postgres.server.stop();
+  const row = next();
+  await until(() => notices.length > 0);
+  await postgres.server.startAgain();
+  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, `8@there ${iso(ms)}/0e`);
+  const rows = [aDelivery({ at: iso(ms + 2), deliveryId: 'again', worker: '8@there' })];
+  await store.write({ number: 1, rows, dropped: 0 });
+  expect(await row).toMatchObject({ deliveryId: 'again' });
+  expect(notices).toEqual(['DeliveryLogError', undefined]);
   await store.close();
+  await close();
 });

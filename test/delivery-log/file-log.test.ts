@@ -31,9 +31,14 @@ test('a file that somebody removed while it was open is begun anew, by its write
   expect((await reader.find({}, 10)).rows).toHaveLength(1);
   for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
   expect(await reader.find({}, 10)).toEqual({ rows: [] });
+  const removedAt = new Date().toISOString();
   await store.write(batch(2));
   await store.write(batch(3));
   expect((await reader.find({}, 10)).rows).toHaveLength(2);
+  // Rows are lost, and the log says so.
+  const [begin] = await reader.gaps({ since: new Date(Date.now() - 3_600_000).toISOString() });
+  expect(begin).toMatchObject({ why: 'begins' });
+  expect((begin?.until ?? '') >= removedAt).toBe(true);
   await store.close();
   await reader.close();
 });

@@ -51,9 +51,36 @@ test('rows that come together are one batch, in their order, a quarter of a seco
   expect(store.tried).toEqual([]);
   await until(() => store.kept.length > 0);
   expect(store.kept).toEqual([
-    { number: 1, dropped: 0, rows: Array.from({ length: 100 }, (_, n) => row(n)), deeds: [] },
+    {
+      number: 1,
+      dropped: 0,
+      rows: Array.from({ length: 100 }, (_, n) => row(n)),
+      deeds: [],
+      wholeAt: expect.any(String),
+    },
   ]);
   expect(counts).toEqual({ written: 100, dropped: 0 });
+});
+
+test('each batch says up to when the log has all rows of the writer, also after the store was away', async () => {
+  const store = memoryStore();
+  store.state.isAway = true;
+  const { writer } = writerTo(store, { livesEveryMs: 20 });
+  const at = (n: number): string => new Date(Date.UTC(2026, 10, 1) + n).toISOString();
+  const add = (n: number): void => writer.add(aDelivery({ at: at(n) }));
+  for (let n = 0; n < 7_000; n++) add(n);
+  await until(() => store.tried.length > 1);
+  store.state.isAway = false;
+  await until(() => store.kept.length > 2);
+  const beganAt = new Date().toISOString();
+  await until(() => (store.kept.at(-1)?.wholeAt ?? '') > beganAt);
+  // The first was made of one row alone or of many; what waits behind it bounds what the log has.
+  let written = 0;
+  for (const { rows, wholeAt = '' } of store.kept) {
+    written += rows.length;
+    if (written < 7_000) expect(wholeAt).toBe(at(written));
+    else expect(wholeAt > at(7_000)).toBe(true);
+  }
 });
 
 test('while the store is away rows wait, the rest is dropped and counted, and a failed batch is tried again as it was', async () => {
@@ -121,7 +148,34 @@ test('rows that the database refuses for their values are dropped and counted; d
   isRefused = false;
   writer.add(row(2));
   await until(() => counts.written === 1);
-  expect(store.kept).toMatchObject([{ deeds: [['deed 1']] }, { dropped: 1, rows: [{ deliveryId: 'id-2' }] }]);
+  expect(store.kept).toMatchObject([{ dropped: 1, deeds: [['deed 1']] }, { rows: [{ deliveryId: 'id-2' }] }]);
+});
+
+test('rows are written before the deeds that came after them, and deeds before a flood of later rows', async () => {
+  const store = memoryStore();
+  const { writer } = writerTo(store);
+  writer.add(row(0));
+  writer.addDeed(['deed']);
+  for (let n = 1; n < 10_000; n++) writer.add(row(n));
+  await until(() => store.kept.length > 2);
+  expect(store.kept.map(({ rows, deeds }) => [rows.length, deeds?.length])).toEqual([
+    [5_000, 0],
+    [0, 1],
+    [5_000, 0],
+  ]);
+});
+
+test('a reader can ask a writer how far it is, and then an idle one seldom writes unasked', async () => {
+  const store = memoryStore();
+  let ask = (): void => undefined;
+  const asked = Object.assign(store, { onAsked: (answer: () => void) => void (ask = answer) });
+  const { writer } = writerTo(asked);
+  writer.notePolled(new Map());
+  await until(() => store.kept.length === 1);
+  await sleep(1_100);
+  expect(store.kept).toHaveLength(1);
+  ask();
+  await until(() => store.kept.length === 2);
 });
 
 test('a writer without rows says that it lives; while the store is away it goes on trying, and then its rows come', async () => {

@@ -60,7 +60,7 @@ test('a batch that the database has is not written again; the log says what each
   expect(await database.query('SELECT count(*)::int AS rows FROM deliveries')).toEqual([{ rows: 5 }]);
   expect(
     await database.query(
-      'SELECT writer, rows::int, dropped::int, ended_at IS NOT NULL AS ended FROM delivery_writers ORDER BY writer',
+      'SELECT writer, rows::int, dropped::int, ended_at IS NOT NULL AS ended FROM delivery_writers WHERE batches >= 0 ORDER BY writer',
     ),
   ).toEqual([
     { writer: 'one', rows: 3, dropped: 0, ended: true },

@@ -2,8 +2,9 @@ import { type Command, Option } from '@commander-js/extra-typings';
 import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
 import { DeliveryNotFound } from '../../client/errors.ts';
 import { CSV_HEAD, csvLine } from '../../delivery-log/delivery-csv.ts';
-import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
+import { type DeliveryReader, EXPORT_WAIT_MS } from '../../delivery-log/delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
+import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { printable } from '../../domain/shown.ts';
 import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
@@ -15,6 +16,8 @@ import { interruption, type Terminal } from '../terminal.ts';
 import { count, field, headed, sentences, tableColumns } from '../text.ts';
 
 const DEFAULT_LIMIT = 50;
+/** Since always. */
+const EVER = '1970-01-02T00:00:00Z';
 /** As many characters as the receiver shows. */
 const ID_DIGITS = 12;
 
@@ -77,19 +80,24 @@ const listCommand = command({
         else if (json) printEach(rows, () => []);
         else if (isFollowing === true) for (const row of rows) terminal.out(cells(row).join('  '));
       };
-      if (isFollowing === true) return await follow(reader, filter, each);
+      if (isFollowing === true) return await follow(reader, filter, each, note);
       const isStreamed = isCsv === true || json;
       const found: DeliveryRow[] = [];
-      let [left, oldest] = [most, filter.since];
+      const exported =
+        isCsv === true
+          ? await reader.gaps({ since: EVER, ...definedOf(filter) }, { waitMs: EXPORT_WAIT_MS })
+          : undefined;
+      let [left, oldest, isEmpty] = [most, filter.since, true];
       for await (const rows of reader.pages(filter, most)) {
         each(rows);
         left -= rows.length;
+        isEmpty &&= rows.length === 0;
         if (left === 0) oldest = rows.at(-1)?.at;
         if (!isStreamed) found.push(...rows);
       }
-      const gaps = gapsInWords(await reader.gaps({ since: oldest, until: filter.until }));
+      const gaps = gapsInWords(exported ?? (await reader.gaps({ since: oldest ?? EVER, until: filter.until })));
       if (gaps !== undefined) note(gaps);
-      const unknown = job !== undefined && left === most ? await unknownJob(job) : undefined;
+      const unknown = job !== undefined && isEmpty ? await unknownJob(job) : undefined;
       if (unknown !== undefined) note(unknown);
       if (isStreamed) return;
       tell(found, terminal);
@@ -103,9 +111,12 @@ async function follow(
   reader: DeliveryReader,
   filter: DeliveryFilter,
   each: (rows: readonly DeliveryRow[]) => void,
+  note: (text: string) => void,
 ): Promise<void> {
   const stop = interruption();
-  for await (const row of reader.follow(filter, stop.signal)) each([row]);
+  const noticed = (problem: Error | undefined): void =>
+    note(problem === undefined ? 'The delivery log can be read again.' : `${problem.message} Trying again.`);
+  for await (const row of reader.follow(filter, stop.signal, noticed)) each([row]);
   stop.dispose();
 }
 

@@ -4,7 +4,6 @@ import { counted, printable, shownTime } from '../../domain/shown.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
-import { hasDeliveryLog, withDeliveryLog } from '../delivery-log.ts';
 import { anyTime, asId, collect, pastTime, REASON } from '../options.ts';
 import type { Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
@@ -76,20 +75,13 @@ async function replay(
 ): Promise<Replayed> {
   const found = await jobs.findTold(job, wish);
   if (!json) for (const line of foundLines(found)) terminal.err(sentences(line, terminal));
-  const gaps = await gapsOf(found);
+  const gaps = gapsInWords(found.gaps ?? []);
   if (gaps !== undefined) note(gaps);
   if (dryRun === true || found.enters + found.exits === 0) return { found };
   if (yes !== true && terminal.stdin.isTTY !== true) throw nobodyToAsk(`At most ${extent(found)} would be sent again.`);
   if (yes !== true && !(await confirmed(terminal, `Send at most ${extent(found)} to ${job} again?`)))
     throw new UserAborted('Nothing was sent.');
   return { found, status: await jobs.replay(job, found, options) };
-}
-
-/** A log that cannot be read here says nothing: the workers have read theirs. */
-async function gapsOf({ replay: { since, until } }: FoundTold): Promise<string | undefined> {
-  if (since === undefined || !hasDeliveryLog()) return undefined;
-  const gaps = withDeliveryLog((reader) => reader.gaps({ since, until }));
-  return gapsInWords(await gaps.catch(() => []));
 }
 
 function extent({ enters, exits, people }: Pick<FoundTold, 'enters' | 'exits' | 'people'>): string {

@@ -4,6 +4,7 @@ import type { Difference } from '../../contract/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { FoundTold } from '../../contract/replay.ts';
+import { gapsInWords } from '../../domain/log-gaps.ts';
 import { hasStopped, counted, printable, shownCount, shellWord } from '../../domain/shown.ts';
 import { kindOfBackfill } from '../../domain/status-rows.ts';
 import { startAgain } from '../about.tsx';
@@ -573,6 +574,7 @@ function ReplayDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
           ]}
         />
       )}
+      {found !== undefined && <p role="status">{gapsInWords(found.gaps ?? [])}</p>}
       {isNothing && <p>Nothing to send again.</p>}
     </Dialog>
   );

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import type { DeliveryBatch } from './delivery-store.ts';
+import { type SqlQuery, WRITER } from './log-sql.ts';
+import type { LogWriter } from './log-writer.ts';
+
+// A worker that never reached the log and was killed leaves no trace in it. Its fellows, or the next worker, note it there.
+
+const LOOK_MS = 30_000;
+/** The log may have been away for so long. */
+const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
+
+/** A new name for the writer of a worker. Temporal knows the worker by the same. */
+export function newWriter(worker: string): string {
+  return `${worker} ${new Date().toISOString()}/${randomUUID().slice(0, 8)}`;
+}
+
+/** When the worker of a writer began; undefined: it is of an earlier release, or the writer is not of a worker. */
+export function startOf(writer: string): string | undefined {
+  return / (\d{4}-\d\d-\d\dT[\d:.]+Z)\//.exec(writer)?.[1];
+}
+
+/** Tells the writer, now and every half minute, when each worker last asked Temporal for work. Returns what ends that. */
+export function watchFellows(
+  ask: () => Promise<readonly { readonly identity: string; readonly lastPollMsAgo: number }[]>,
+  writer: Pick<LogWriter, 'notePolled'>,
+): () => void {
+  const polled = new Map<string, number>();
+  const look = async (): Promise<void> => {
+    // Temporal may be away.
+    const found = await ask().catch(() => []);
+    const now = Date.now();
+    for (const { identity, lastPollMsAgo } of found) polled.set(identity, now - lastPollMsAgo);
+    for (const [identity, at] of polled) if (at < now - FORGOTTEN_MS) polled.delete(identity);
+    writer.notePolled(new Map(polled));
+  };
+  void look();
+  const timer = setInterval(() => void look(), LOOK_MS).unref();
+  return () => clearInterval(timer);
+}
+
+/** The statements that note which workers never wrote to the log. */
+export function noteFellows(polled: DeliveryBatch['polled'] = new Map<string, number>()): SqlQuery[] {
+  return [...polled].flatMap(([writer, seenMs]) => {
+    const start = startOf(writer);
+    return start === undefined
+      ? []
+      : [{ text: WRITER.noteUnheard, values: [writer, start, new Date(seenMs).toISOString()] }];
+  });
+}
