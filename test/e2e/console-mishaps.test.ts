@@ -100,6 +100,12 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('button', { name: 'Retry now' }).click();
     await page.getByText('the other 299 follow').waitFor();
     await looked(page, 'unhealthy');
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    // It goes on sending while somebody decides.
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByLabel(/^Discard them/).check();
+    await page.getByText('About 300 triggers are waiting').waitFor();
+    await page.getByRole('button', { name: 'Discard about 300 and stop' }).waitFor();
     // A poll of the page may be on its way.
     await page.unrouteAll({ behavior: 'ignoreErrors' });
     await context.close();

@@ -5,7 +5,7 @@ import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { FoundTold } from '../../contract/replay.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
-import { hasStopped, counted, printable, shownCount, shellWord } from '../../domain/shown.ts';
+import { capital, hasStopped, counted, printable, shownCount, shellWord } from '../../domain/shown.ts';
 import { kindOfBackfill } from '../../domain/status-rows.ts';
 import { startAgain } from '../about.tsx';
 import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
@@ -227,6 +227,8 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   );
   const [reason, setReason] = useState('');
   const count = kept?.waiting ?? status.waiting;
+  // A running job goes on sending until it is stopped. The page then shows how much it kept or dropped.
+  const about = kept === undefined ? 'about ' : '';
   const isBackfilling = status.backfill?.state === 'running' || status.backfill?.state === 'paused';
   const choices = kept === undefined ? WAITING : WAITING.filter(([one]) => one === 'discard');
   const isLosing = letters > 0 && waiting !== 'keep';
@@ -239,7 +241,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   return (
     <ActionDialog
       title={kept === undefined ? `Stop “${printable(label)}”` : `Discard the triggers that “${printable(label)}” kept`}
-      action={`${waiting === 'discard' && count > 0 ? `Discard ${shownCount(count)} and stop` : 'Stop'}${isLosing ? `, and give up ${lettersOf}` : ''}`}
+      action={`${waiting === 'discard' && count > 0 ? `Discard ${about}${shownCount(count)} and stop` : 'Stop'}${isLosing ? `, and give up ${lettersOf}` : ''}`}
       isDangerous={waiting === 'discard' || isLosing}
       command={`triggers stop ${jobId}${waiting === 'deliver' ? '' : ` --waiting ${waiting}`}${reasonOption(reason)}`}
       run={() => ask(pathOf(['jobs', jobId, 'stop']), { method: 'POST', body: { waiting, ...reasonOf(reason) } })}
@@ -249,7 +251,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
         {kept === undefined ? 'It will accept no more triggers. ' : ''}
         {count === 0
           ? 'No triggers are waiting.'
-          : `${counted(count, 'trigger')} ${count === 1 ? 'is' : 'are'} waiting.`}
+          : `${capital(about)}${counted(count, 'trigger')} ${count === 1 ? 'is' : 'are'} waiting.`}
         {isBackfilling ? ' Its backfill is not finished.' : ''}
       </p>
       {letters > 0 && (
