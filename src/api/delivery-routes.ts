@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
+import { newestFirst } from '../domain/audit-words.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
 import { COUNT_WAIT_MS, type DeliveryReader } from '../delivery-log/delivery-reader.ts';
@@ -17,7 +18,7 @@ import { FAILURES, refusalOf, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
 export interface DeliveryRoutesOptions extends LogAsking {
-  readonly jobs: Pick<ExportJobs, 'load'>;
+  readonly jobs: Pick<ExportJobs, 'load' | 'endings'>;
   /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
   /** Whether its caller still has access to the job: a stream ends when they do not. */
@@ -150,7 +151,17 @@ export function deliveryRoutes(app: FastifyInstance, options: DeliveryRoutesOpti
     },
     run: async ({ caller, query: { since, until, limit, after, ...which } }) => {
       const filter = { ...which, onlyJobs: caller.jobs, ...timesOf({ since, until }) };
-      return await reading((reader) => reader.deeds(filter, limit, after));
+      const page = await reading((reader) => reader.deeds(filter, limit, after));
+      if (which.who !== undefined) return page;
+      // Temporal has others of the same time.
+      const before = after === undefined ? filter.until : readCursor(after)?.[0];
+      const from = page.next === undefined ? filter.since : page.entries.at(-1)?.at;
+      const ended = await jobs.endings({
+        ...which,
+        onlyJobs: caller.jobs,
+        ...definedOf({ since: from, until: before }),
+      });
+      return { ...page, entries: newestFirst([...ended, ...page.entries]) };
     },
   });
   app.get(

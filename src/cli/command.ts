@@ -161,7 +161,7 @@ export async function unknownJob(jobId: string): Promise<string | undefined> {
 }
 
 /** `ada@laptop`, as jobs tell who did something; the host alone for a user without a name, as in some containers. */
-function personHere(): string {
+export function personHere(): string {
   let user = '';
   try {
     user = `${userInfo().username}@`;

@@ -27,7 +27,7 @@ export async function withDeliveryLog<T>(use: (reader: DeliveryReader) => Promis
 /** The same log; undefined: there is none. */
 export function configuredReader(): DeliveryReader | undefined {
   const place = configuredPlace();
-  return place && openDeliveryReader(place, sealingWith(configuredPayloadKeys()));
+  return place && openDeliveryReader(place, configuredSealing());
 }
 
 export function hasDeliveryLog(): boolean {
@@ -38,6 +38,11 @@ export function hasDeliveryLog(): boolean {
 export function configuredRemoval(): PersonRemoval | undefined {
   const place = configuredPlace();
   return place && openPersonRemoval(place);
+}
+
+/** Encrypts what the log keeps, and makes digests, by the configured keys. */
+export function configuredSealing() {
+  return sealingWith(configuredPayloadKeys());
 }
 
 /** It is then read, and removed from, only there. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import type { Asker, AuditEntry, By } from '../contract/audit.ts';
+import type { Asker, AuditEntry, By, LoggedDeed } from '../contract/audit.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
 import type { Difference } from '../contract/difference.ts';
@@ -21,6 +21,9 @@ import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvi
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
 import { isOpen, isStopped } from './executions.ts';
+import { newestFirst } from '../domain/audit-words.ts';
+import { endings } from './history/endings.ts';
+import { shownText } from '../domain/shown.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { loggedTrace } from './history/logged.ts';
@@ -388,7 +391,17 @@ export class ExportJobs {
    * @throws JobNotFound, NoWorker
    */
   async history(jobId: string): Promise<readonly AuditEntry[]> {
-    return (await askJob(this.#client, jobId, historyQuery)) ?? [];
+    const [own, ended] = await Promise.all([askJob(this.#client, jobId, historyQuery), this.endings({ jobId })]);
+    const others = ended.map(({ kind: _kind, target: _target, jobId: _job, ...entry }): AuditEntry => ({
+      ...entry,
+      n: 0,
+    }));
+    return newestFirst([...others, ...(own ?? [])]);
+  }
+
+  /** The ends of jobs from outside that the server still knows, newest first, at most 100. No job and no delivery log has them. */
+  async endings(which: Parameters<typeof endings>[2] = {}): Promise<readonly LoggedDeed[]> {
+    return await endings(this.#client, this.#taskQueue, which);
   }
 
   /**
@@ -613,7 +626,8 @@ export class ExportJobs {
 
   #byOf({ by = this.#asker, reason }: DeedOptions): By {
     checkOptions('by', by);
-    return { ...by, ...definedOf({ reason }) };
+    const { who } = by;
+    return { ...by, ...definedOf({ who: who && shownText(who), reason: reason && shownText(reason) }) };
   }
 
   #refuseWhenClosed(): void {

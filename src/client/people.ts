@@ -138,10 +138,10 @@ export class People {
    * Discards the person's dead letters, and deletes them with their histories, also those decided before.
    * @throws as `deadLetters.discard`
    */
-  async removeDeadLetters(user: string): Promise<RemovedLetters> {
+  async removeDeadLetters(user: string, options: DeedOptions = {}): Promise<RemovedLetters> {
     const client = this.#open();
     const letters = await lettersOf(client, user);
-    const { failures } = await this.#deadLetters.discard({ user });
+    const { failures } = await this.#deadLetters.discard({ user }, options);
     const stay = new Set(failures.map(({ id }) => deadLetterWorkflowId(id)));
     const gone = letters.filter(({ workflowId }) => !stay.has(workflowId));
     await forEachLimit(gone, AT_ONCE, async (letter) => await deleteWorkflow(client, letter));

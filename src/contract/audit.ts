@@ -37,6 +37,10 @@ export type AuditAction =
   | 'reconcile'
   | 'replay'
   | 'forget'
+  // On a person, in the delivery log and in dead letters.
+  | 'erase'
+  // On a job, by Temporal's own tools or limits.
+  | 'end'
   // On a watch, which is also started and stopped.
   | 'change'
   | 'start-round'
@@ -88,13 +92,15 @@ export interface Deed {
   readonly waiting?: 'deliver' | 'keep' | 'discard';
   /** With `replay`; 0.1.0 did not keep it. */
   readonly replay?: ReplayDeed;
+  /** With `erase`: how much of a person was removed; absent: the end of it is unknown. */
+  readonly erased?: { readonly rows: number; readonly shared: number; readonly deadLetters: number };
   /** With a decision about many dead letters. */
   readonly many?: ManyDecided;
 }
 
 /** A deed, and who did it. `who` is `endpoint` or `job`, and `door` is `job`, when the job did it by itself. */
 export interface AuditEntry extends Deed, Omit<By, 'door' | 'isOfMany'> {
-  /** Counts the entries of a job from 1. */
+  /** Counts the entries of a job from 1; 0: Temporal knows it, and the job does not. */
   readonly n: number;
   /** RFC 3339. */
   readonly at: string;
@@ -104,10 +110,10 @@ export interface AuditEntry extends Deed, Omit<By, 'door' | 'isOfMany'> {
 /** A deed, as the delivery log has it. */
 export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
   /** The kind of thing that it was done to. */
-  readonly kind: 'job' | 'watch' | 'dead letter' | 'dead letters' | 'one of many' | 'session';
+  readonly kind: 'job' | 'watch' | 'dead letter' | 'dead letters' | 'one of many' | 'person' | 'session';
   /**
    * The name of that: the job's id, the audience's slug, the id of the dead letter, that of a decision about many (`dead letters`), or `console`. No list
-   * has the dead letters of such a decision (`one of many`).
+   * has the dead letters of such a decision (`one of many`). A person has a digest by the payload key, or without one the text `person`.
    */
   readonly target: string;
   /** Absent: it concerns no single job. */
@@ -117,6 +123,7 @@ export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
 /** Which deeds are wanted. Everything must hold; of no job are only those without a filter by job. */
 export interface DeedFilter extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'> {
   readonly who?: string | undefined;
+  readonly targets?: readonly string[] | undefined;
   /** Only decisions about dead letters of these deliveries, by their ids. */
   readonly deadLettersOf?: readonly string[] | undefined;
 }

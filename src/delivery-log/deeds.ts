@@ -1,6 +1,7 @@
 import type { DeedFilter, DeedPage, LoggedDeed } from '../contract/audit.ts';
 import { definedOf } from '../domain/json.ts';
 import { deadLetterId } from '../domain/names.ts';
+import { shownText } from '../domain/shown.ts';
 import { conditionsOf, cursorOf, inMilliseconds, newValues, readCursor, textOf } from './delivery-query.ts';
 import type { StoredDeed } from './delivery-store.ts';
 import type { SqlQuery, SqlRow, TimeText } from './log-sql.ts';
@@ -30,6 +31,14 @@ export function addDeeds(elements: string, toTime = ''): string {
 ON CONFLICT (id) DO UPDATE SET ${set}`;
 }
 
+/** The statement that adds one deed, or gives one with this id other details. */
+export function addDeed(deed: StoredDeed): SqlQuery {
+  const places = deed.map((_, i) => `$${i + 1}`).join(', ');
+  const text = `INSERT INTO deeds (${DEED_COLUMNS.join(', ')}) VALUES (${places})
+ON CONFLICT (id) DO UPDATE SET details = excluded.details RETURNING id`;
+  return { text, values: deed };
+}
+
 /** The value of that statement. A statement cannot add the same id twice. */
 export function deedsJson(deeds: readonly StoredDeed[]): string {
   return JSON.stringify([...new Map(deeds.map((deed) => [deed[0], deed])).values()]);
@@ -41,10 +50,12 @@ export function deedsJson(deeds: readonly StoredDeed[]): string {
  */
 export function storedDeed(id: string, deed: LoggedDeed, seal: ((text: string) => string) | undefined): StoredDeed {
   const { at, jobId, kind, target, action, who, door, reason, ...details } = deed;
+  // The client masks URLs, too. Others ask Temporal themselves.
+  const [asker, why] = [who, reason].map((text) => text && shownText(text));
   const sealed = (text: string | undefined): string | undefined => (text === undefined ? text : (seal?.(text) ?? text));
-  const values = [id, inMilliseconds(at), jobId, kind, target, action, who, door];
+  const values = [id, inMilliseconds(at), jobId, kind, target, action, asker, door];
   // PostgreSQL refuses what is no text.
-  return [...values, sealed(reason), sealed(JSON.stringify(details))].map((value) =>
+  return [...values, sealed(why), sealed(JSON.stringify(details))].map((value) =>
     value === undefined ? null : String(textOf(value)).toWellFormed(),
   );
 }
@@ -52,7 +63,7 @@ export function storedDeed(id: string, deed: LoggedDeed, seal: ((text: string) =
 /** The statement for a page of deeds, newest first, and one more. */
 export function deedsQuery(
   sql: TimeText,
-  { who, deadLettersOf, ...filter }: DeedFilter,
+  { who, targets, deadLettersOf, ...filter }: DeedFilter,
   limit: number,
   after?: string,
 ): SqlQuery {
@@ -62,6 +73,7 @@ export function deedsQuery(
     'true',
     ...conditionsOf(filter, value),
     ...(who === undefined ? [] : [`who = ${value(who)}`]),
+    ...(targets === undefined ? [] : [`target IN (${targets.map(value).join(', ') || 'NULL'})`]),
     deadLettersOf === undefined ? "kind <> 'one of many'" : ofDeadLetters(deadLettersOf, value),
     ...(at === undefined || id === undefined ? [] : [`(at, id) < (${value(at)}, ${value(id)})`]),
   ];

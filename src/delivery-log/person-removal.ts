@@ -1,4 +1,6 @@
+import { addDeed } from './deeds.ts';
 import { textOf } from './delivery-query.ts';
+import type { StoredDeed } from './delivery-store.ts';
 import type { LogSql } from './log-sql.ts';
 
 /** How much of a person a delivery log has. */
@@ -35,6 +37,11 @@ export class PersonRemoval {
     const deleted = `DELETE FROM deliveries WHERE ${OWN} RETURNING attempt`;
     const rows = await this.#sql.query({ text: deleted, values: [textOf(user)] });
     return { rows: rows.length, shared: shared.length };
+  }
+
+  /** Keeps that a person is removed, or with the same id how much was. False: there is no log yet. */
+  async record(deed: StoredDeed): Promise<boolean> {
+    return (await this.#sql.query(addDeed(deed))).length > 0;
   }
 
   async close(): Promise<void> {

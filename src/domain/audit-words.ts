@@ -15,6 +15,8 @@ const DONE: Readonly<Record<AuditAction, string>> = {
   'cancel-backfill': 'backfill cancelled',
   reconcile: 'reconcile started',
   replay: 'replay started',
+  erase: 'erased',
+  end: 'ended from outside',
   forget: 'what waited for a person was dropped',
   change: 'changed',
   'start-round': 'round started',
@@ -33,11 +35,19 @@ const WAITING: Readonly<Record<NonNullable<Deed['waiting']>, string>> = {
 };
 
 /** A deed in words: `edited (revision 4)`. */
-export function deedInWords({ action, revision, waiting, replay, many }: Deed): string {
+export function deedInWords({ action, revision, waiting, replay, many, erased }: Deed): string {
   if (many !== undefined) return manyInWords(action, many);
+  if (action === 'erase') return erasedInWords(erased);
   const more = waiting === undefined ? '' : WAITING[waiting];
   const again = replay === undefined ? '' : `: ${replayInWords(replay)}`;
   return `${DONE[action]}${more}${again}${revision === undefined ? '' : ` (revision ${revision})`}`;
+}
+
+function erasedInWords(erased: Deed['erased']): string {
+  if (erased === undefined) return 'erase, end unknown';
+  const { rows, shared, deadLetters } = erased;
+  const others = shared === 0 ? '' : `, contents of ${shared} more`;
+  return `${DONE.erase}: ${counted(rows, 'row')} of the log${others}, ${counted(deadLetters, 'dead letter')}`;
 }
 
 function replayInWords({ enters, exits, since, until, onlyLast, newIds, isOfOnePerson }: ReplayDeed): string {
@@ -63,6 +73,11 @@ function manyInWords(action: AuditAction, { letters, done, isOfOnePerson, ...fil
   return of.length === 0 ? count : `${count}: ${of.join(', ')}`;
 }
 
+/** In order of time, the newest first; those of one time as they are given. */
+export function newestFirst<T extends Pick<LoggedDeed, 'at'>>(entries: readonly T[]): T[] {
+  return entries.toSorted((a, b) => Date.parse(b.at) - Date.parse(a.at));
+}
+
 /** Who did it, and why: `by ops@vm: a test person`. */
 export function askerInWords({ who, door, reason }: Pick<LoggedDeed, 'who' | 'door' | 'reason'>): string {
   return `by ${who ?? `somebody (${door})`}${reason === undefined ? '' : `: ${reason}`}`;
@@ -71,6 +86,7 @@ export function askerInWords({ who, door, reason }: Pick<LoggedDeed, 'who' | 'do
 /** The target of a deed, in words: `watch of vip`. */
 export function targetInWords({ kind, target, jobId }: Pick<LoggedDeed, 'kind' | 'target' | 'jobId'>): string {
   if (kind === 'watch') return `watch of ${target}`;
+  if (kind === 'person') return target === kind ? kind : `${kind} ${target}`;
   if (kind === 'dead letters') return jobId === undefined ? kind : `dead letters of ${jobId}`;
   return kind === 'dead letter' ? `dead letter ${target}` : target;
 }

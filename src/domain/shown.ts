@@ -60,6 +60,11 @@ export function shownUrl(url: string): string {
   return `${scheme}${host}${masked}${query === undefined ? '' : `?${query.split('&').map(shownParameter).join('&')}`}`;
 }
 
+/** Free text of people as it may be kept: each URL in it is masked. The result is never longer. */
+export function shownText(text: string): string {
+  return text.replaceAll(/[a-z][\w+.-]*:\/\/[^\s"'<>]+/gi, (url) => shownUrl(url));
+}
+
 function shownParameter(parameter: string): string {
   if (parameter === '') return '';
   const [, name] = NAMED.exec(parameter) ?? [];

@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from '@jest/globals';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
 import { storedDeed } from '../../src/delivery-log/deeds.ts';
-import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
+import { openDeliveryReader, openDeliveryStore, openPersonRemoval } from '../../src/delivery-log/open-log.ts';
+import { deedInWords } from '../../src/domain/audit-words.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { TestPostgres } from '../support/postgres.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -108,5 +109,39 @@ for (const [kind, place] of Object.entries(PLACES)) {
     expect((await reader.deeds({}, 9)).entries).toEqual([{ ...deed, who: 'a\uFFFDb\uFFFD' }]);
     const { reason: _, changes: _changes, ...bare } = deed;
     expect((await readerWith([]).deeds({}, 9)).entries).toEqual([{ ...bare, who: 'a\uFFFDb\uFFFD' }]);
+  });
+}
+
+test('[S22] a log keeps no URL whole that somebody gave Temporal as a reason, or as who asks', () => {
+  const by = { who: 'see https://a.example/s3cret', reason: 'as in https://b.example/hook?token=s3cret' };
+  const stored = storedDeed('1', pauseOf('crm', 0, by), undefined);
+  expect(JSON.stringify(stored)).not.toContain('s3cret');
+  expect(stored).toContain('as in https://b.example/…?token=…');
+});
+
+for (const [kind, place] of Object.entries(PLACES)) {
+  test(`${kind} keeps a record of a person who was removed, which only the key of that time finds`, async () => {
+    const at = await place();
+    const { reader, store } = await logIn(at, [KEY]);
+    const removal = openPersonRemoval(at);
+    afterwards(async () => await removal.close());
+    const { seal, digests } = sealingWith([KEY]);
+    const [target = ''] = digests('ada@example.com');
+    const deed = { at: atOf(0), kind: 'person', target, action: 'erase', door: 'cli', reason: 'asked for it' } as const;
+    await store.write({ number: 1, rows: [], deeds: [], dropped: 0 });
+    expect(await removal.record(storedDeed('r1', deed, seal))).toBe(true);
+    const erased = { rows: 3, shared: 1, deadLetters: 2 };
+    await removal.record(storedDeed('r1', { ...deed, erased }, seal));
+    const { entries } = await reader.deeds({}, 9);
+    expect(entries).toEqual([{ ...deed, erased }]);
+    expect(entries.map(deedInWords)).toEqual(['erased: 3 rows of the log, contents of 1 more, 2 dead letters']);
+    expect(JSON.stringify(entries)).not.toMatch(/ada|example/);
+    const found = async (keys: readonly string[], person: string) =>
+      (await reader.deeds({ targets: sealingWith(keys).digests(person) }, 9)).entries.length;
+    const NEWER = `k2:${Buffer.alloc(32, 8).toString('base64')}`;
+    expect(await found([NEWER, KEY], 'ada@example.com')).toBe(1);
+    expect(await found([NEWER], 'ada@example.com')).toBe(0);
+    expect(await found([KEY], 'Ada@example.com')).toBe(0);
+    expect(await found([], 'ada@example.com')).toBe(0);
   });
 }

@@ -11,6 +11,7 @@ import {
   printableReason,
   shownTime,
   shownToPeople,
+  shownText,
   shownUrl,
 } from '../../src/domain/shown.ts';
 import { urlDigests } from '../../src/domain/twins.ts';
@@ -171,6 +172,25 @@ test('[S23] any URL the form accepts is shown with its origin, without path or v
       expect(shownUrl(shown)).toBe(shown);
       // What is shown stands in for the URL when an edit that leaves it alone is checked.
       expect(checkJobDefinition({ ...base, webhookUrl: shown }).ok).toBe(true);
+    }),
+  );
+});
+
+test.each([
+  ['see https://hooks.example/T0KEN/x?token=abc, please', 'see https://hooks.example/…?token=… please'],
+  ['(HTTPS://u:pw@hooks.example/s3cret)', '(HTTPS://hooks.example/…'],
+  ['moved to postgres://ada:pw@db/prod and amqps://x', 'moved to … and …'],
+  ['their database moves: 3/4 of it', 'their database moves: 3/4 of it'],
+])('[S22] a reason shows no secret of a URL in it: %s', (text, shown) => {
+  expect(shownText(text)).toBe(shown);
+});
+
+test('masking the URLs of a text twice changes nothing more, and makes it no longer', () => {
+  always(
+    fc.property(fc.array(fc.oneof(fc.webUrl({ withQueryParameters: true }), fc.string())), (parts) => {
+      const once = shownText(parts.join(' '));
+      expect(once.length).toBeLessThanOrEqual(parts.join(' ').length);
+      expect(shownText(once)).toBe(once);
     }),
   );
 });

@@ -12,7 +12,7 @@ import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile, VIP } from '../support/lab.ts';
-import { answerWhen } from '../support/patience.ts';
+import { answerWhen, until } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { jsonLines, Operator } from '../support/triggers-cli.ts';
 import { afterFile } from '../webhook/a-server.ts';
@@ -235,7 +235,17 @@ test('a decision ends with its API: what is done stays done, and all others wait
 test('the log is read by the command and the API, page by page, and a key for some jobs sees those alone', async () => {
   const page = async (query: string, key = all) =>
     (await ask(`/v1/history?${query}`, undefined, key)).body as unknown as { entries: LoggedDeed[]; next?: string };
+  const gone = await lab.start(AUDIENCES);
+  await lab.handle(gone).terminate('by hand');
+  const later = await lab.start(AUDIENCES);
+  for (const action of ['pause', 'resume', 'pause'] as const) await lab.jobs[action](later);
+  await until(async () => (await lab.jobs.endings({ jobId: gone })).length === 1);
+  await deeds({ jobId: later }, 4);
   const everything = await page('limit=1000');
+  const ends = (entries: readonly LoggedDeed[]) => entries.filter(({ action }) => action === 'end');
+  const end = { kind: 'job', target: gone, jobId: gone, door: 'temporal', reason: 'terminated: by hand' };
+  expect(ends(everything.entries)).toMatchObject([end]);
+  expect(ends((await page('limit=2')).entries)).toEqual([]);
   const first = await page('limit=2');
   const second = await page(`limit=1000&after=${first.next ?? ''}`);
   expect([...first.entries, ...second.entries]).toEqual(everything.entries);

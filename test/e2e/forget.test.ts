@@ -98,6 +98,31 @@ test('a forgotten person is in no row and no dead letter, another one stays, and
   expect(Date.parse(left.jobs[0]?.until ?? '')).toBe((closeTime?.getTime() ?? 0) + retentionMs);
 });
 
+test('what was forgotten, by whom and why stands in the history, without the person, also if there were only rows', async () => {
+  const job = await lab.start();
+  await lab.jobs.enter(job, { audience: VIP.slug, user: 'only-rows', profile: {} });
+  await until(async () => (await rowsOf('only-rows')) === 1);
+  const { code, stdout } = await forget('only-rows', '--yes', '--json', '--reason', 'asked: https://a.example/s3cret');
+  expect({ code, ...JSON.parse(stdout) }).toMatchObject({ code: 0, isRecorded: true });
+  const { entries } = await reader.deeds({}, 1);
+  expect(entries).toMatchObject([
+    {
+      kind: 'person',
+      target: 'person',
+      action: 'erase',
+      door: 'cli',
+      who: expect.stringContaining('@'),
+      reason: 'asked: https://a.example/…',
+      erased: { rows: 1, shared: 0, deadLetters: 0 },
+    },
+  ]);
+  expect(JSON.stringify(entries)).not.toContain('only-rows');
+  const told = await operator.run(['history', '--limit', '1'], { env: { TRIGGERS_CONFIG: config } });
+  expect(unwrapped(told.stdout)).toContain(
+    'person erased: 1 row of the log, 0 dead letters asked: https://a.example/…',
+  );
+});
+
 test('triggers that wait for a forgotten person are shown, and stay', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);

@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
+import proto from '@temporalio/proto';
 import type { AuditEntry, JobStatus } from '../../src/client/export-jobs.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile } from '../support/lab.ts';
+import { until } from '../support/patience.ts';
 import { Operator } from '../support/triggers-cli.ts';
 import { afterFile } from '../webhook/a-server.ts';
 
@@ -51,6 +53,36 @@ test('a job tells who did what by which door, when, why, and what changed, by ev
   expect(body).toEqual({ entries: expected });
   const { stdout } = await operator.run(['history', job]);
   expect(stdout).toMatch(/ ops +api +edited \(revision 2\) +a better name\n +label +"Before" → "After"\n/);
+});
+
+test('a job that was terminated says so in its history, with the reason and who, and goes on after it is recovered', async () => {
+  const job = await lab.start();
+  await lab.handle(job).terminate('it hung: https://a.example/s3cret');
+  const end = {
+    n: 0,
+    at: expect.any(String),
+    action: 'end',
+    who: expect.stringContaining('@'),
+    door: 'temporal',
+    reason: 'terminated: it hung: https://a.example/…',
+  };
+  const start = expect.objectContaining({ n: 1, action: 'start' });
+  await until(async () => (await lab.jobs.history(job)).length === 2);
+  expect(await lab.jobs.history(job)).toEqual([end, start]);
+  await lab.jobs.recover(job);
+  expect(await lab.jobs.history(job)).toEqual([expect.objectContaining({ n: 2, action: 'recover' }), end, start]);
+  expect((await lab.jobs.endings({ onlyJobs: [job] })).map(({ jobId }) => jobId)).toEqual([job]);
+  expect(await lab.jobs.endings({ jobId: job, until: new Date(0).toISOString() })).toEqual([]);
+});
+
+test('[S22] a URL in a reason is masked before Temporal gets it', async () => {
+  const job = await lab.start();
+  await lab.jobs.pause(job, { reason: 'see https://a.example/s3cret?token=s3cret' });
+  expect((await lab.jobs.history(job))[0]).toMatchObject({ reason: 'see https://a.example/…?token=…' });
+  const history = await lab.handle(job).fetchHistory();
+  const sent = Buffer.from(proto.temporal.api.history.v1.History.encode(history).finish()).toString();
+  expect(sent).toContain('see https://a.example/…');
+  expect(sent).not.toContain('s3cret');
 });
 
 test('an edit is taken back to a revision, with the whole URL, and a revision that is not known is refused', async () => {

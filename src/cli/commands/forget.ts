@@ -1,12 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { PersonNotFound } from '../../client/errors.ts';
 import type { ExportJobs, PersonInJob, PersonPlaces, RemovedLetters } from '../../client/export-jobs.ts';
+import type { Deed } from '../../contract/audit.ts';
+import { storedDeed } from '../../delivery-log/deeds.ts';
 import type { LoggedPerson } from '../../delivery-log/person-removal.ts';
+import { definedOf } from '../../domain/json.ts';
 import { counted, printable, printableReason, shownCount } from '../../domain/shown.ts';
 import { confirmLoss } from '../ask.ts';
-import { command, withJobs } from '../command.ts';
-import { configuredRemoval, isLogInCollector } from '../delivery-log.ts';
+import { command, personHere, withJobs } from '../command.ts';
+import { configuredRemoval, configuredSealing, isLogInCollector } from '../delivery-log.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
+import { REASON } from '../options.ts';
 import { spinnerOn, type Terminal } from '../terminal.ts';
 import { headed, tableColumns } from '../text.ts';
 import { notAllDone } from './dead-letters.ts';
@@ -15,6 +20,8 @@ import { notAllDone } from './dead-letters.ts';
 interface Whereabouts extends PersonPlaces, Pick<RemovedLetters, 'failures'> {
   readonly user: string;
   readonly isRemoved: boolean;
+  /** Whether the delivery log keeps that, and by whom and why. */
+  readonly isRecorded: boolean;
   /** Null: no delivery log is configured here. */
   readonly deliveryLog: LoggedPerson | null;
 }
@@ -28,6 +35,7 @@ export const forgetCommand = command({
       .option('--stop-waiting', 'also drop what waits for the person in jobs; default: it is still sent')
       .option('--without-log', 'there is no delivery log; otherwise it must be configured here')
       .option('--dry-run', 'only show where the person is')
+      .option(...REASON)
       .option('--yes', 'do not ask; required without a terminal'),
   json: ': what was found or removed, and what remains',
   notes: `It reads all histories of the task queue, as "trace --histories" does. What
@@ -36,7 +44,7 @@ if something still waits then, or a job does not say. A later trigger is sent
 and logged again.
 Where a person's data lies, and how long: docs/personal-data.md`,
   examples: ['triggers forget 7076027172059065053 --dry-run'],
-  async run([user], { dryRun, yes, withoutLog, stopWaiting = false }, { terminal, json, print }) {
+  async run([user], { dryRun, yes, withoutLog, stopWaiting = false, reason }, { terminal, json, print }) {
     const log = configuredRemoval();
     // Otherwise it would look done, and the workers' log would still have the person.
     if (log === undefined && withoutLog !== true && dryRun !== true)
@@ -48,7 +56,7 @@ Where a person's data lies, and how long: docs/personal-data.md`,
       await withJobs(async (jobs) => {
         const places = await jobs.people.places(user);
         const deliveryLog = (await log?.count(user)) ?? null;
-        const found: Whereabouts = { user, isRemoved: false, deliveryLog, ...places, failures: [] };
+        const found: Whereabouts = { user, isRemoved: false, isRecorded: false, deliveryLog, ...places, failures: [] };
         spinner?.stop();
         const { deadLetters, leftOut } = found;
         if ((deliveryLog?.rows ?? 0) + deadLetters + places.jobs.length + leftOut.length === 0)
@@ -56,11 +64,32 @@ Where a person's data lies, and how long: docs/personal-data.md`,
         const sent = dryRun === true && stopWaiting ? 'would be dropped' : 'until sent';
         if (dryRun === true) return print(found, () => tableOf(found, sent, terminal));
         await confirmLoss(lossOf(found, stopWaiting), 'Remove it?', { terminal, yes: yes === true, json });
-        const inJobs = stopWaiting ? await stopAll(jobs, found) : { jobs: found.jobs, leftOut };
+        const why = definedOf({ reason });
+        const id = randomUUID();
+        const at = new Date().toISOString();
+        const { seal, digests } = configuredSealing();
+        const record = async (erased?: Deed['erased']): Promise<boolean> => {
+          const [target = 'person'] = digests(user);
+          const by = { who: personHere(), door: 'cli', ...why, ...definedOf({ erased }) } as const;
+          const deed = storedDeed(id, { at, kind: 'person', target, action: 'erase', ...by }, seal);
+          return (await log?.record(deed)) ?? false;
+        };
+        // First, so that nothing goes without a record.
+        const isRecorded = await record();
+        const inJobs = stopWaiting ? await stopAll(jobs, found, why) : { jobs: found.jobs, leftOut };
         if (stopWaiting && toAsk(found).length > 0) await setTimeout(LOGGED_MS);
-        const { removed, failures } = await jobs.people.removeDeadLetters(user);
+        const { removed, failures } = await jobs.people.removeDeadLetters(user, why);
         const inLog = (await log?.remove(user)) ?? null;
-        const left = { ...found, ...inJobs, isRemoved: true, deliveryLog: inLog, deadLetters: removed, failures };
+        if (isRecorded && inLog !== null) await record({ ...inLog, deadLetters: removed });
+        const left = {
+          ...found,
+          ...inJobs,
+          isRemoved: true,
+          isRecorded,
+          deliveryLog: inLog,
+          deadLetters: removed,
+          failures,
+        };
         print(left, () => tableOf(left, sent, terminal));
         const missed = stopWaiting ? missedIn(left) : { jobs: 0, unknown: 0, texts: [] };
         const letters = failures.length > 0 ? notAllDone(removed, failures, 'removed') : undefined;
@@ -86,13 +115,17 @@ function toAsk({ jobs, leftOut }: Whereabouts): string[] {
 }
 
 /** Drops what waits in each job. One that does not do so, or does not say it, is among `leftOut`, with the reason. */
-async function stopAll(jobs: ExportJobs, found: Whereabouts): Promise<Pick<Whereabouts, 'jobs' | 'leftOut'>> {
+async function stopAll(
+  jobs: ExportJobs,
+  found: Whereabouts,
+  options: { readonly reason?: string },
+): Promise<Pick<Whereabouts, 'jobs' | 'leftOut'>> {
   const asked = new Map(found.jobs.map((job) => [job.jobId, job]));
   const leftOut: { jobId: string; reason: string }[] = [];
   for (const jobId of toAsk(found)) {
     const job = asked.get(jobId) ?? { jobId, waiting: 0 };
     try {
-      const { waiting, notice } = await jobs.people.stopWaiting(found.user, jobId);
+      const { waiting, notice } = await jobs.people.stopWaiting(found.user, jobId, options);
       if (notice !== undefined) leftOut.push({ jobId, reason: notice });
       asked.set(jobId, { ...job, waiting, noLongerWaiting: Math.max(0, job.waiting - waiting) });
     } catch (error) {
@@ -128,7 +161,7 @@ function lossOf({ user, deliveryLog, deadLetters, jobs, leftOut }: Whereabouts, 
 
 /** @param sent what becomes of triggers that wait. */
 function tableOf(left: Whereabouts, sent: string, terminal: Terminal): string[] {
-  const { isRemoved, deliveryLog, deadLetters, failures, jobs, leftOut, retentionDays } = left;
+  const { isRemoved, isRecorded, deliveryLog, deadLetters, failures, jobs, leftOut, retentionDays } = left;
   const retention = retentionDays === undefined ? "the namespace's retention" : counted(retentionDays, 'day');
   const nothing = isRemoved ? 'nothing' : '';
   const elsewhere = isLogInCollector() ? 'all: it is in a collector' : 'unknown: none is configured here';
@@ -145,6 +178,7 @@ function tableOf(left: Whereabouts, sent: string, terminal: Terminal): string[] 
     ...leftOut.map(({ jobId, reason }) => [printable(jobId), '', `unknown: ${printableReason(reason)}`]),
     ['snapshots of watches', '', 'until a round finds that the source no longer has the person'],
     ['other histories', '', `for ${retention} after their end`],
+    ...(isRemoved ? [['record of this', '', isRecorded ? 'in the delivery log' : 'none: there is no log here']] : []),
   ];
   return headed(rows, { columns: tableColumns(terminal), paint: terminal.paint });
 }

@@ -1,10 +1,27 @@
+import { newestFirst } from '../../domain/audit-words.ts';
+import type { DeedFilter, LoggedDeed } from '../../contract/audit.ts';
 import { command, unknownJob, withJobs } from '../command.ts';
-import { withDeliveryLog } from '../delivery-log.ts';
+import { configuredSealing, withDeliveryLog } from '../delivery-log.ts';
+import { UsageError } from '../exit-code.ts';
 import { anyTime, countingNumber, pastTime } from '../options.ts';
 import { historyLines } from '../render-jobs.ts';
 import { count, sentences, tableColumns } from '../text.ts';
 
 const DEFAULT_LIMIT = 50;
+const NO_KEY = 'Without a payload key, the history does not say which person was forgotten.';
+
+/** The newest entries of the log, and of Temporal what no log has. */
+async function loggedEntries(filter: DeedFilter, most: number, note: (text: string) => void): Promise<LoggedDeed[]> {
+  const { entries } = await withDeliveryLog((reader) => reader.deeds(filter, most));
+  const { who, targets, ...which } = filter;
+  if (who !== undefined || targets !== undefined) return [...entries];
+  try {
+    return newestFirst([...(await withJobs((jobs) => jobs.endings(which))), ...entries]).slice(0, most);
+  } catch (error) {
+    note(`Jobs that were ended from outside are not shown: ${error instanceof Error ? error.message : String(error)}`);
+    return [...entries];
+  }
+}
 
 export const historyCommand = command({
   name: 'history',
@@ -13,6 +30,7 @@ export const historyCommand = command({
     it
       .argument('[job]', 'only to this job')
       .option('--who <name>', 'only by this person or API key, as it shows them')
+      .option('--person <id>', 'only that this person was forgotten; needs the payload key of that time')
       .option('--since <time>', 'not before then: how long ago (2h, 7d), or an RFC 3339 time', pastTime)
       .option('--until <time>', 'before then', anyTime)
       .option('--limit <count>', `how many (default: ${DEFAULT_LIMIT})`, countingNumber),
@@ -21,13 +39,16 @@ export const historyCommand = command({
 delivery log, which has all. Times are UTC. Only the API proves who asked; the
 other doors say it. Take an edit back with: triggers edit JOB --to-revision N`,
   examples: ['triggers history vip-to-crm', 'triggers history --since 7d --who ops'],
-  async run([job], { who, since, until, limit }, { terminal, json, note, printEach }) {
+  async run([job], { who, person, since, until, limit }, { terminal, json, note, printEach }) {
     const most = limit ?? DEFAULT_LIMIT;
-    const filter = { jobId: job, who, since: since?.toISOString(), until: until?.toISOString() };
-    const isAsJobKnows = job !== undefined && [who, since, until, limit].every((option) => option === undefined);
+    const targets = person === undefined ? undefined : configuredSealing().digests(person);
+    if (targets?.length === 0) throw new UsageError(NO_KEY);
+    const filter = { targets, jobId: job, who, since: since?.toISOString(), until: until?.toISOString() };
+    const isAsJobKnows =
+      job !== undefined && [who, person, since, until, limit].every((option) => option === undefined);
     const entries = isAsJobKnows
       ? await withJobs((jobs) => jobs.history(job))
-      : (await withDeliveryLog((reader) => reader.deeds(filter, most))).entries;
+      : await loggedEntries(filter, most, note);
     printEach(entries, () =>
       entries.length === 0
         ? 'Nothing is known.'
