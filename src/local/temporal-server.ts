@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { createServer as createHttpServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -163,12 +164,33 @@ async function startOnce(cliPath: string, options: LocalTemporalOptions): Promis
     const address = hostOf(grpc);
     const user = { address, httpUrl: `http://${hostOf(http)}` } satisfies DatabaseUser;
     if (dbFile !== undefined) writeFileSync(userFileOf(dbFile), JSON.stringify(user));
-    const listening = [...[grpc, http, ui, metrics].map(hostOf), ...fronts.map(({ url }) => new URL(url).host)];
+    const known = [...[grpc, http, ui, metrics].map(hostOf), ...fronts.map(({ url }) => new URL(url).host)];
+    const listening = [...new Set([...known, ...(await internalPlaces(pid))])];
     return { address, namespace, httpUrl, uiUrl, places: listening, pid, gone, stop };
   } catch (error) {
     await stop();
     const why = error instanceof Error ? error.message : String(error);
     throw new LocalTemporalFailed(`The local Temporal server did not start: ${why}`, log, { cause: error });
+  }
+}
+
+/**
+ * Where a process listens, as host:port. The server's services talk to each other over ports that no option sets. Only Linux tells them; elsewhere
+ * none is returned.
+ */
+async function internalPlaces(pid: number): Promise<string[]> {
+  try {
+    const links = (await readdir(`/proc/${pid}/fd`)).map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => ''));
+    const open = new Set(await Promise.all(links));
+    const sockets = (await readFile(`/proc/${pid}/net/tcp`, 'utf8'))
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/));
+    const listening = sockets.filter(
+      ([, , , state, , , , , , inode]) => state === '0A' && open.has(`socket:[${inode}]`),
+    );
+    return listening.map(([, local = '']) => hostOf({ host: HOST, port: Number.parseInt(local.slice(-4), 16) }));
+  } catch {
+    return [];
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -63,6 +63,25 @@ test('a database that another server has open is refused, with its address; once
   );
   await first.stop();
   await start({ dbFile });
+});
+
+test('[S46] every port that the server listens on is one of its places, also those that no option sets', async () => {
+  const { pid, places } = await start({});
+  const sockets = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  });
+  const listening = ['tcp', 'tcp6'].flatMap((kind) => readFileSync(`/proc/${pid}/net/${kind}`, 'utf8').split('\n'));
+  const ports = listening
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === '0A' && sockets.includes(`socket:[${inode}]`))
+    .map(([, local = '']) => Number.parseInt(local.split(':')[1] ?? '', 16));
+  expect(ports.length).toBeGreaterThan(3);
+  const known = places.map((place) => Number(place.split(':')[1]));
+  expect(known).toEqual(expect.arrayContaining(ports));
 });
 
 test('a new database can be read by nobody else', async () => {
