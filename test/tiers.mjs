@@ -20,6 +20,7 @@ export const TIERS = {
     'api/failures',
     'api/idempotency-store',
     'api/limited-keys',
+    'api/limits',
     'api/openapi',
     'api/reconcile-routes',
     'api/session-routes',

@@ -126,7 +126,7 @@ const SIGNAL_MS = 15_000;
 const GRACE_MS = 7_000;
 /** A connection on which nothing happens for this long, in ms, is closed. */
 const SILENT_MS = 180_000;
-/** After this many ms the API stops waiting for the end of a request's headers. */
+/** After this many ms the API stops waiting for a connection's first request, and for the end of a request's headers. */
 const HEADERS_MS = 10_000;
 /** How often, in ms, connections are checked for both; by default Node checks every 30 s. */
 const LOOK_MS = 1_000;
@@ -195,7 +195,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   const sessions = new Sessions();
   const callers = new Callers(keys, sessions, now);
-  guard(app, keys, callers, metrics);
+  guard(app, { keys, callers, metrics, now });
   // This runs before any body is read.
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.is404 && !page.isFor(request)) throw noSuchPath(request);
@@ -297,7 +297,14 @@ function unusedConnections(server: Server): () => void {
   return () => unused.forEach((socket) => socket.destroy());
 }
 
-function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: ApiMetrics): void {
+interface Guards {
+  readonly keys: ApiKeys;
+  readonly callers: Callers;
+  readonly metrics: ApiMetrics;
+  readonly now: () => number;
+}
+
+function guard(app: FastifyInstance, { keys, callers, metrics, now }: Guards): void {
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
     const { right, guardsItself = false } = request.routeOptions.config;
@@ -308,6 +315,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     if (right === undefined) return done();
     const caller = callers.serving(request);
     if (caller === undefined) throw callers.refusalOf(request);
+    caller.usage?.addRequest(now());
     const lacking = [right].flat().find((one) => !caller.may(one));
     if (lacking !== undefined)
       throw new Refused(403, 'NotAllowed', `This API key may not do that: it lacks the right "${lacking}".`);
@@ -315,10 +323,7 @@ function guard(app: FastifyInstance, keys: ApiKeys, callers: Callers, metrics: A
     const { job } = request.params as { readonly job?: string };
     const { jobId } = request.query as { readonly jobId?: unknown };
     for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw keyLacksJob(named);
-    if (caller.name !== undefined) {
-      metrics.keyUsed(caller.name);
-      keys.used(caller.name);
-    }
+    if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
     done();
   });

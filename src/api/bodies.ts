@@ -6,6 +6,7 @@ import type { Json } from '../contract/trigger.ts';
 import { doubledKey, excessOf, MOST_IN_BODY } from '../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
+import type { Usage } from './limits.ts';
 import { Refused } from './refusal.ts';
 
 /** Most bytes of a JSON body. */
@@ -110,7 +111,7 @@ interface Room {
 const ROOM: Room = { leftBytes: ALL_BODIES_BYTES, giveWay: new Map() };
 /** Small ones for unproved callers, by ingest; '' is for signing in. They take no room from others. */
 const UNPROVED_ROOMS = new Map<string, Room>();
-const HELD = new WeakMap<FastifyRequest, { readonly room: Room; bytes: number }>();
+const HELD = new WeakMap<FastifyRequest, { readonly room: Room; readonly usage: Usage | undefined; bytes: number }>();
 
 function isProved({ caller }: FastifyRequest): boolean {
   return (caller as Caller | undefined) !== undefined; // It is undefined until somebody has proved who they are.
@@ -131,11 +132,13 @@ function roomFor(request: FastifyRequest): Room {
  * @throws Refused when there is none left, and no body to give way
  */
 function takeRoom(request: FastifyRequest, bytes: number): void {
-  const held = HELD.get(request) ?? { room: roomFor(request), bytes: 0 };
-  const { room } = held;
+  const { usage: own } = (request.caller as Caller | undefined) ?? {}; // As in `isProved`.
+  const held = HELD.get(request) ?? { room: roomFor(request), usage: own, bytes: 0 };
+  const { room, usage } = held;
   held.bytes += bytes;
   room.leftBytes -= bytes;
   HELD.set(request, held);
+  usage?.addBytes(bytes);
   while (room.leftBytes < 0) {
     const busy = new Refused(503, 'Busy', 'Too many large requests are under way. Try again.', { retryAfterS: 2 });
     const [longest] = room.giveWay;
@@ -149,6 +152,7 @@ function takeRoom(request: FastifyRequest, bytes: number): void {
 function freeRoom(request: FastifyRequest): void {
   const held = HELD.get(request);
   if (held !== undefined) held.room.leftBytes += held.bytes;
+  held?.usage?.addBytes(-held.bytes);
   HELD.delete(request);
 }
 

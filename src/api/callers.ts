@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
+import { Usage } from './limits.ts';
 import { Refused } from './refusal.ts';
 import type { Asker } from '../client/export-jobs.ts';
 import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
@@ -17,6 +18,8 @@ export interface Caller {
   /** The audiences, and the authorizations, that a key for some jobs was given; undefined: those that its jobs have. */
   readonly audiences?: readonly string[] | undefined;
   readonly authorizations?: readonly string[] | undefined;
+  /** The use that their key or ingest makes of the API. Undefined: it has no limits. */
+  readonly usage?: Usage;
   may(right: Right): boolean;
   /** Whether they have access to this job. */
   mayJob(jobId: string): boolean;
@@ -39,8 +42,7 @@ export class ApiKeys {
   readonly #now: () => number;
   #keys: readonly KnownKey[] = [];
   #hadKeys = false;
-  /** When each was used last, by name, in epoch ms. */
-  readonly #usedAtMs = new Map<string, number>();
+  readonly #usages = new Map<string, Usage>();
 
   constructor(configured: ConfiguredApiKeys, now: () => number = Date.now) {
     this.#now = now;
@@ -54,19 +56,22 @@ export class ApiKeys {
 
   replace(configured: ConfiguredApiKeys): void {
     this.#hadKeys ||= Object.keys(configured).length > 0;
-    this.#keys = Object.entries(configured).map(([name, { hash, may, jobs, audiences, authorizations, expires }]) => ({
-      hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
-      expiresAtMs: expires === undefined ? Infinity : Date.parse(expires),
-      caller: {
-        name,
-        jobs,
-        audiences,
-        authorizations,
-        may: (right) => may.includes(right),
-        mayJob: (jobId) => jobs?.includes(jobId) ?? true,
-        mayAudience: (audience) => audiences?.includes(audience) ?? true,
-      },
-    }));
+    this.#keys = Object.entries(configured).map(
+      ([name, { hash, may, jobs, audiences, authorizations, expires, limits }]) => ({
+        hash: Buffer.from(hash.slice('sha256:'.length), 'hex'),
+        expiresAtMs: expires === undefined ? Infinity : Date.parse(expires),
+        caller: {
+          name,
+          jobs,
+          audiences,
+          authorizations,
+          usage: Usage.of(this.#usages, name, limits),
+          may: (right) => may.includes(right),
+          mayJob: (jobId) => jobs?.includes(jobId) ?? true,
+          mayAudience: (audience) => audiences?.includes(audience) ?? true,
+        },
+      }),
+    );
   }
 
   /** The caller whose key is in an `authorization` header; undefined if the key is unknown. Takes equally long for every key. */
@@ -81,17 +86,12 @@ export class ApiKeys {
     return key === undefined || this.#now() >= key.expiresAtMs ? undefined : key.caller;
   }
 
-  /** Notes that a key of this name is being used. */
-  used(name: string): void {
-    this.#usedAtMs.set(name, this.#now());
-  }
-
   /** All keys, with when each expires and when it was used last in this process. */
   list(): { name: string; expires?: string; lastUsedAt?: string }[] {
     const at = (ms = Infinity): string | undefined => (ms === Infinity ? undefined : new Date(ms).toISOString());
-    return this.#keys.map(({ caller: { name = '' }, expiresAtMs }) => ({
+    return this.#keys.map(({ caller: { name = '', usage }, expiresAtMs }) => ({
       name,
-      ...definedOf({ expires: at(expiresAtMs), lastUsedAt: at(this.#usedAtMs.get(name)) }),
+      ...definedOf({ expires: at(expiresAtMs), lastUsedAt: at(usage?.lastAtMs) }),
     }));
   }
 
@@ -132,10 +132,6 @@ export const LONGEST_MS = 12 * 3_600_000;
 const MOST_SESSIONS = 1_000;
 /** How long a link can sign somebody in, in ms. */
 export const LINK_MS = 10 * 60_000;
-/** This many sign-ins may fail one after another, and one more after each of these times, in ms. */
-const FAILURES_AT_ONCE = 10;
-const FAILURE_EVERY_MS = 6_000;
-
 /** The holder of a session: the owner of the key with this hash, or `link`. The latter is the person who started this process and opened its link. */
 export type SessionOf = { readonly keyHash: string } | 'link';
 
@@ -208,24 +204,6 @@ export class Sessions {
 
 function isOver({ idleEndsAtMs }: Session, nowMs: number): boolean {
   return nowMs >= idleEndsAtMs;
-}
-
-/**
- * Limits failed sign-ins of all callers together: a bucket that fills again. It slows guessing and locks nobody out, since a valid key is accepted
- * without asking it.
- */
-export class FailedSignIns {
-  #left = FAILURES_AT_ONCE;
-  #sinceMs = 0;
-
-  /** Counts a failed one. Returns undefined, or the seconds until the next one may fail. */
-  add(nowMs: number): number | undefined {
-    this.#left = Math.min(FAILURES_AT_ONCE, this.#left + Math.max(0, nowMs - this.#sinceMs) / FAILURE_EVERY_MS);
-    this.#sinceMs = nowMs;
-    if (this.#left < 1) return Math.ceil(((1 - this.#left) * FAILURE_EVERY_MS) / 1000);
-    this.#left -= 1;
-    return undefined;
-  }
 }
 
 /** The console sends this header with each action of a person; a page of another site cannot. Its value means nothing. */

@@ -4,27 +4,40 @@ import { z } from 'zod';
 import { isLoopback, isProxied } from '../domain/origin-check.ts';
 import { type Arrival, type Change, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
-import { type Ingest, mapped, readArrival } from '../ingests/ingest.ts';
+import { type Ingest, mapped, readArrival, urlProblem } from '../ingests/ingest.ts';
 import { headProblem, isProofNeeded, proofProblem } from '../ingests/signature.ts';
 import { type Caller, rejectForeignOrigin } from './callers.ts';
 import { bytesOf, jsonBody, packedBytesOf, textOf, rejectDoubledKeys, unpackedOf } from './bodies.ts';
 import { inTime } from './operation.ts';
 import type { IngestRecords, Ingests } from './ingests.ts';
+import type { Usage } from './limits.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
 import type { Answer, IdempotencyStore } from './idempotency-store.ts';
 
 /** A sender gets its answer within this many ms of the end of its request. Many senders wait no longer than three to five seconds. */
 const LONGEST_MS = 2_000;
-/** Reading a body may take this many ms; a slower one is refused as a whole. The rest of the time is for Temporal. */
+/**
+ * Reading a body may take this many ms; a slower one is refused as a whole. The rest of the time is for Temporal. Only an expression that has its turn
+ * by then may take longer, to say whether it fails.
+ */
 const READING_MS = 1_500;
+/** The rest of the time, if an expression took longer: then there is nothing left for Temporal. */
+const LEAST_MS = LONGEST_MS - READING_MS;
 
 /** A caller who has proved to be the sender: their changes go to every job that subscribes. */
 const SENDER: Caller = { may: () => false, mayJob: () => true, mayAudience: () => true };
 
-/** The same, for an ingest that serves some jobs only. */
-function senderOf({ jobs }: Ingest): Caller {
-  return jobs === undefined ? SENDER : { ...SENDER, needs: jobs, mayJob: (jobId) => jobs.includes(jobId) };
+/** The same, for an ingest that may serve some jobs only. */
+function senderOf({ jobs }: Ingest, usage?: Usage): Caller {
+  return { ...SENDER, ...(usage && { usage }), ...(jobs && { needs: jobs, mayJob: (jobId) => jobs.includes(jobId) }) };
+}
+
+/** Lets a sender in that has proved who it is. @throws Refused when it sends too much */
+function letIn(request: FastifyRequest, ingests: Ingests): void {
+  const { ingest } = request.arriving;
+  request.caller = senderOf(ingest, ingests.usageOf(ingest));
+  request.caller.usage?.addRequest(Date.now());
 }
 
 export interface IngestRoutesOptions {
@@ -89,7 +102,8 @@ const DESCRIBED = {
 };
 
 /** Refuses before any of the body is read. @throws Refused */
-function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: IngestRoutesOptions): void {
+function judgeHead(request: FastifyRequest<IngestRoute>, options: IngestRoutesOptions): void {
+  const { ingests, records } = options;
   const ingest = ingests.named(request.params.ingest);
   if (ingest === undefined)
     throw new Refused(404, 'NoSuchIngest', 'The configuration has no ingest of that name. See docs/ingests.md.');
@@ -101,10 +115,12 @@ function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: I
     // It does not say which, since the operators' pages show the last refusal, and anybody could write on them.
     if (doubled !== undefined) throw new Refused(422, 'InvalidRequest', 'The URL has a parameter twice.');
     if (!isProofNeeded(ingest.proof)) refuseRemoteCallers(request);
+    const unproved = urlProblem(ingest, query);
+    if (unproved !== undefined) throw new Refused(422, 'InvalidRequest', unproved);
     const wrong = headProblem(ingest.proof, request.arriving, Date.now());
     if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
   });
-  if (ingest.proof.signature === undefined) request.caller = SENDER;
+  if (ingest.proof.signature === undefined) letIn(request, options.ingests);
 }
 
 /** Records why a caller could not prove who they are. */
@@ -131,12 +147,12 @@ async function served(
       const wrong = proofProblem(ingest.proof, { headers, query, body }, Date.now());
       if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
     });
-    request.caller = SENDER;
+    letIn(request, options.ingests);
     body = await unpackedOf(request, body);
   }
   const shown = { headers, query, body };
   try {
-    const answer = await inTime(LONGEST_MS, taken(ingest, shown, reply, options));
+    const answer = await taken(ingest, shown, reply, options);
     if (answer.isReplayed) reply.header('idempotency-replayed', 'true');
     return await reply.status(answer.status).headers(answer.headers).send(answer.body);
   } catch (error) {
@@ -170,6 +186,7 @@ async function taken(
   options: IngestRoutesOptions,
 ): Promise<Answer & { readonly isReplayed: boolean }> {
   const { repeats, records } = options;
+  const beganMs = performance.now();
   const unwanted = new AbortController();
   const leave = (): void => unwanted.abort();
   const timer = setTimeout(leave, READING_MS);
@@ -178,15 +195,18 @@ async function taken(
     clearTimeout(timer);
     reply.raw.off('close', leave);
   });
+  // Changes that an expression made too late would come to Temporal too late.
+  if (unwanted.signal.aborted && reading.changes.some((change) => !('reason' in change))) throw new ExpressionsBusy();
   options.ingests.countRequest(ingest.name, reading);
   const { messageId } = reading;
   const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
-  const answer = await repeats.once(key, repeatKey(ingest, reading), async (atOf) => {
+  const answering = repeats.once(key, repeatKey(ingest, reading), async (atOf) => {
     const intake = new Intake(options.intake, senderOf(ingest), undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);
     records.ingested(ingest.name, isBad ? 'refused' : 'taken');
     return answerTo(ingest, reading, intake.takenIn, isBad);
   });
+  const answer = await inTime(Math.max(LEAST_MS, LONGEST_MS - (performance.now() - beganMs)), answering);
   if (answer.isReplayed) records.ingested(ingest.name, 'repeated');
   return answer;
 }

@@ -3,6 +3,7 @@ import { ExpressionThread } from '../ingests/expressions.ts';
 import { type Ingest, ingestOf } from '../ingests/ingest.ts';
 import type { Reading } from '../ingests/arrival.ts';
 import { isProofNeeded } from '../ingests/signature.ts';
+import { Usage } from './limits.ts';
 import type { ApiMetrics, IngestOutcome } from './service-routes.ts';
 
 /** If this many requests contained no change, the sender's settings or ours are probably wrong. */
@@ -19,6 +20,7 @@ export class Ingests {
   readonly #log: { readonly warn: (fields: object, message: string) => void };
   #configured = '';
   #ingests: ReadonlyMap<string, Ingest> = new Map();
+  readonly #usages = new Map<string, Usage>();
   #warned = new Set<string>();
   /** Requests without a change, by ingest; Infinity once a request had one. */
   readonly #requestsWithoutChange = new Map<string, number>();
@@ -30,6 +32,10 @@ export class Ingests {
 
   all(): readonly Ingest[] {
     return [...this.#ingests.values()];
+  }
+
+  usageOf({ name, limits }: Ingest): Usage {
+    return Usage.of(this.#usages, name, limits);
   }
 
   named(name: string): Ingest | undefined {

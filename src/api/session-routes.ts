@@ -13,7 +13,6 @@ import {
   CONSOLE_HEADER,
   cookieWith,
   EVERYTHING,
-  FailedSignIns,
   hashOf,
   LONGEST_MS,
   rejectForeignOrigin,
@@ -23,6 +22,7 @@ import {
   tokenIn,
 } from './callers.ts';
 import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodies.ts';
+import { TokenBucket } from './limits.ts';
 import { FAILURES, Refused } from './refusal.ts';
 
 /** A key, or a link's token, is shorter. */
@@ -69,10 +69,15 @@ const signIn = z.object({
   link: z.string().optional().describe('The token of the link that `triggers up` prints, once.'),
 });
 
+/** This many sign-ins may fail one after another, and one more after each of these times, in ms. */
+const FAILURES_AT_ONCE = 10;
+const FAILURE_EVERY_MS = 6_000;
+
 /** Signs people in to the console and out of it, and tells them who they are. */
 export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
   const { keys, sessions, callers, now } = options;
-  const failed = new FailedSignIns();
+  // It slows guessing, of all callers together, and locks nobody out: a valid key does not ask it.
+  const failed = new TokenBucket();
   const tell = (action: AuditAction, caller?: Caller): void => {
     const by = { ...definedOf({ who: caller?.name }), door: 'console' } as const;
     options.onDeed?.({ at: new Date(now()).toISOString(), kind: 'session', target: 'console', action, ...by });
@@ -116,7 +121,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       if (holder === undefined) {
         const refused = 'key' in credential ? keys.refusalOf(hashOf(credential.key)) : undefined;
         if (refused?.refusal.code === 'KeyExpired') throw refused;
-        const retryAfterS = failed.add(now());
+        const retryAfterS = failed.add(now(), FAILURES_AT_ONCE, FAILURE_EVERY_MS);
         // Otherwise the log would be full of them.
         if (retryAfterS === undefined) tell('refuse-sign-in');
         throw signInRefused(retryAfterS, 'link' in credential);

@@ -25,13 +25,14 @@ export interface StreamRoutesOptions {
  * The events of a job, as server-sent events. When the job can no longer be queried, a stream ends with `error`, and the content of other failures.
  */
 export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: StreamRoutesOptions): void {
+  const statusOf = askedOnce((jobId) => jobs.status(jobId));
   const open = (request: JobRequest, reply: FastifyReply): EventStream =>
     eventStream(reply, closing, () => mayStill(request, request.params.job));
 
   const status = async (request: JobRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { job } = request.params;
     // This comes before the answer begins: a job that does not exist is a 404.
-    let now = await unless(app.over, jobs.status(job));
+    let now = await unless(app.over, statusOf(job));
     return await runStream(open(request, reply), reply, async ({ signal, say }) => {
       for (let sent = ''; ;) {
         const text = JSON.stringify(now);
@@ -39,7 +40,7 @@ export function streamRoutes(app: FastifyInstance, { jobs, closing, mayStill }: 
         sent = text;
         if (hasStopped(now.state)) return;
         await setTimeout(EVERY_MS, undefined, { signal });
-        now = await jobs.status(job);
+        now = await statusOf(job);
       }
     });
   };
@@ -99,6 +100,20 @@ function described(summary: string, events: string): object {
   };
 }
 
+/** Asks about a job once a second at most, for all who want to know. */
+function askedOnce<T>(ask: (jobId: string) => Promise<T>): (jobId: string) => Promise<T> {
+  const answers = new Map<string, Promise<T>>();
+  return async (jobId) => {
+    const known = answers.get(jobId);
+    if (known !== undefined) return await known;
+    const asked = ask(jobId);
+    answers.set(jobId, asked);
+    const forget = (): unknown => globalThis.setTimeout(() => answers.delete(jobId), EVERY_MS).unref();
+    void asked.then(forget, forget);
+    return await asked;
+  };
+}
+
 export async function runStream(
   stream: EventStream,
   reply: FastifyReply,
@@ -127,11 +142,15 @@ interface EventStream {
   readonly end: () => void;
 }
 
-/** Begins such an answer: from here on, no other answer is possible. */
+/** Begins such an answer: from here on, no other answer is possible. @throws Refused when the caller has too many streams */
 export function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => boolean): EventStream {
   const { raw } = reply;
+  const leave = reply.request.caller.usage?.openStream();
   const gone = new AbortController();
-  raw.once('close', () => gone.abort());
+  raw.once('close', () => {
+    leave?.();
+    gone.abort();
+  });
   const signal = AbortSignal.any([gone.signal, closing]);
   reply.hijack();
   // A connection that outlives its stream would hold up the end of the API.

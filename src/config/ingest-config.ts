@@ -4,7 +4,7 @@ import { HEADER_NAME } from '../contract/request-shape.ts';
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 import { expressionMistake } from '../ingests/expressions.ts';
 import { PRESET_NAMES, presetNamed } from '../ingests/presets.ts';
-import { canVerify, schemeOf } from '../ingests/signature.ts';
+import { canVerify, isSignedAlone, schemeOf } from '../ingests/signature.ts';
 
 // No message in this file may repeat a value, since some are secrets.
 
@@ -95,6 +95,11 @@ function checkReading({ preset, expressions, userField, audience }: ReadingSetti
     problem(['expressions', 'audience'], 'Without this, "audience" beside "expressions" must say it.');
 }
 
+/** The headers that a signature covers, as a pattern. */
+const SIGNED_HEADERS = { hmac: '$.', customerio: 'x-cio-timestamp', 'standard-webhooks': 'webhook-(id|timestamp)' };
+const UNSIGNED_WORDS =
+  'The signature covers neither the URL nor this header. Read it from the body, or give the ingest a "header", "basic" or "parameter" besides.';
+
 type Problem = (path: string[], message: string) => void;
 
 /** How messages of a stream are read. The stream itself decides who may write to it. */
@@ -106,6 +111,20 @@ export const streamIngestSchema = z
 
 export type StreamIngestConfig = Readonly<z.infer<typeof streamIngestSchema>>;
 
+/** How much one key or one ingest may use. */
+const limits = z
+  .strictObject({
+    /** Requests a second, on average; after a pause, those of one second at once. Default: any number. */
+    requestsPerSecond: z.number().positive('This must be above 0.').max(1_000_000).optional(),
+    /** Bytes of its bodies that are being read or answered. Default: 128 MiB. */
+    bytesInFlight: z.number().int().positive().optional(),
+    /** Streams of server-sent events. Default: 100. */
+    streams: z.number().int().nonnegative().optional(),
+  })
+  .optional();
+
+export type ConfiguredLimits = NonNullable<z.infer<typeof limits>>;
+
 /** One sender of changes, by name. */
 const ingestSchema = z
   .strictObject({
@@ -113,6 +132,7 @@ const ingestSchema = z
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
     /** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
     jobs: onlyJobs,
+    limits: limits.unwrap().omit({ streams: true }).optional(),
     /** The status for bad data. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This must be 422 or 200.' }).optional(),
     signature: z
@@ -143,6 +163,10 @@ const ingestSchema = z
     if (scheme.kind !== 'hmac')
       for (const part of ['header', 'algorithm', 'encoding', 'covers'] as const)
         if (signature[part] !== undefined) problem(['signature', part], 'This is only for a signature of kind "hmac".');
+    const unsigned = new RegExp(`\\$query\\b|\\$headers\\b(?!\\.[\`"](${SIGNED_HEADERS[scheme.kind]})[\`"])`);
+    if (isSignedAlone(settings))
+      for (const [part, text = ''] of Object.entries(settings.expressions ?? {}))
+        if (part !== 'id' && unsigned.test(text)) problem(['expressions', part], UNSIGNED_WORDS);
     const all = typeof signature.secret === 'string' ? [signature.secret] : signature.secret;
     if (scheme.kind === 'standard-webhooks' && !all.every(canVerify))
       problem(
@@ -195,6 +219,7 @@ export const apiKeysSchema = z
           .min(1, 'A key that may do nothing is none: give it "read", "trigger" or "operate".'),
         /** Only these jobs, by id. Default: all. */
         jobs: names('jobs').optional(),
+        limits,
         /** The audiences that it may use in its jobs and send triggers about, by slug or id as the caller names them. Default: those that its jobs have. */
         audiences: names('audiences').optional(),
         /** The authorizations that it may use in its jobs, by name; an empty list: none. Default: those that its jobs have. */

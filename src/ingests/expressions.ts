@@ -48,7 +48,7 @@ export type Evaluation = { readonly json: string } | { readonly failure: string 
  * works: neither a busy machine nor other requests make data bad.
  */
 const LONGEST_MS = 500;
-/** Longest time by the clock, in ms, whatever the processor does. */
+/** Longest time by the clock, in ms, after which nobody knows whether the data or the machine is bad. */
 const LONGEST_WAIT_MS = 10_000;
 /** Most requests of one ingest that wait for the thread. */
 const MOST_WAITING = 1_000;
@@ -135,7 +135,7 @@ export class ExpressionThread {
 
   /**
    * @param ingest that the request is for.
-   * @param unwanted aborted when its answer is no longer needed.
+   * @param unwanted aborted when it need not begin any more.
    * @throws ExpressionsBusy
    */
   async evaluate(request: ToEvaluate, ingest = '', unwanted?: AbortSignal): Promise<Evaluation> {
@@ -147,7 +147,9 @@ export class ExpressionThread {
       own.push(one);
       this.#waiting.set(ingest, own);
       unwanted?.addEventListener('abort', () => {
-        if (own.includes(one)) own.splice(own.indexOf(one), 1);
+        // Once it has its turn, its own limits end it: a catastrophic expression is a failure, however busy the machine is.
+        if (!own.includes(one)) return;
+        own.splice(own.indexOf(one), 1);
         reject(new ExpressionsBusy());
       });
       void this.#work();
@@ -193,10 +195,12 @@ export class ExpressionThread {
     const worker = await this.#started();
     const beganMs = performance.now();
     const evaluation = await answerOf(worker, request);
-    this.#usedMs.set(ingest, this.#usedOf(ingest) + performance.now() - beganMs);
+    const tookMs = performance.now() - beganMs;
+    this.#usedMs.set(ingest, this.#usedOf(ingest) + tookMs);
     if (evaluation !== undefined) return evaluation;
     this.#worker = undefined;
     await worker.terminate();
+    if (tookMs >= LONGEST_WAIT_MS) throw new ExpressionsBusy('The machine is too busy to evaluate expressions.');
     return { failure: 'the expressions take too long, or too much memory' };
   }
 

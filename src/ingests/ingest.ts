@@ -1,8 +1,8 @@
-import type { IngestConfig, StreamIngestConfig } from '../config/ingest-config.ts';
+import type { ConfiguredLimits, IngestConfig, StreamIngestConfig } from '../config/ingest-config.ts';
 import type { Arrival, Change, PresetSettings, ReadArrival, Reading } from './arrival.ts';
 import { type ExpressionThread, type Expressions, readingOf } from './expressions.ts';
 import { type PresetName, presetNamed } from './presets.ts';
-import { type Proof, schemeOf, type SignatureScheme } from './signature.ts';
+import { isSignedAlone, type Proof, schemeOf, type SignatureScheme } from './signature.ts';
 
 /** A sender whose requests are accepted, with its settings made ready. */
 export interface Ingest {
@@ -15,6 +15,8 @@ export interface Ingest {
   readonly badDataStatus: 422 | 200;
   /** The only jobs that get triggers; undefined: all that subscribe. */
   readonly jobs: readonly string[] | undefined;
+  /** How much it may use, as configured. */
+  readonly limits: ConfiguredLimits | undefined;
   /** Whether the profiles that it gives are sent; otherwise they come from the audience source. */
   readonly takesProfiles: boolean;
 }
@@ -32,6 +34,7 @@ export function ingestOf(name: string, config: IngestConfig | StreamIngestConfig
     proof: proofOf(config, preset?.signature),
     badDataStatus: ('badDataStatus' in config ? config.badDataStatus : undefined) ?? preset?.badDataStatus ?? 422,
     jobs: 'jobs' in config ? config.jobs : undefined,
+    limits: 'limits' in config ? config.limits : undefined,
     takesProfiles: config.profiles === 'from-body',
   };
 }
@@ -48,6 +51,15 @@ function proofOf({ signature, basic, header, parameter }: IngestConfig, known: S
 
 function several<T>(one: T | readonly T[]): readonly T[] {
   return Array.isArray(one) ? (one as readonly T[]) : [one as T]; // TypeScript does not narrow readonly lists by isArray.
+}
+
+/** Returns why the URL of a request is refused: its preset would read what no proof covers. Undefined: it is not. */
+export function urlProblem({ preset, proof }: Ingest, query: Arrival['query']): string | undefined {
+  if (preset !== 'hightouch' && preset !== 'census') return undefined;
+  const told = ['event', 'audience', 'at'].find((name) => query[name] !== undefined);
+  return told === undefined || !isSignedAlone(proof)
+    ? undefined
+    : `The signature does not cover the URL, which says "${told}". Say it in the body, or give the ingest a "header", "basic" or "parameter" besides.`;
 }
 
 /**

@@ -71,8 +71,13 @@ export function isProofNeeded(proof: Proof): boolean {
   return proofKinds(proof).length > 0;
 }
 
+/** Whether a signature is the only proof: it covers neither the URL nor, but for its own, the headers. */
+export function isSignedAlone(proof: Readonly<Partial<Record<keyof Proof, unknown>>>): boolean {
+  return proofKinds(proof).join() === 'signature';
+}
+
 /** Returns all kinds of proof that a sender needs. */
-export function proofKinds(proof: Proof): (keyof Proof)[] {
+export function proofKinds(proof: Readonly<Partial<Record<keyof Proof, unknown>>>): (keyof Proof)[] {
   return (['signature', 'basic', 'header', 'parameter'] as const).filter((kind) => proof[kind] !== undefined);
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { ApiKeys, FailedSignIns, hashOf, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/callers.ts';
+import { ApiKeys, hashOf, IDLE_MS, LINK_MS, LONGEST_MS, Sessions } from '../../src/api/callers.ts';
 import { newApiKey } from '../../src/config/references.ts';
 
 const shop = newApiKey();
@@ -104,16 +104,4 @@ test('[S39] a link lets in once, for ten minutes, and not when there is a newer 
   sessions.offerLink('old', 0);
   sessions.offerLink('new', 0);
   expect([sessions.takeLink('old', 1), sessions.takeLink('new', 1)]).toEqual([false, true]);
-});
-
-test('ten sign-ins may fail at once, then one every six seconds', () => {
-  const failed = new FailedSignIns();
-  const now = 1_700_000_000_000;
-  for (let i = 0; i < 10; i++) expect(failed.add(now)).toBeUndefined();
-  expect([failed.add(now), failed.add(now + 1500), failed.add(now + 5999)]).toEqual([6, 5, 1]);
-  expect([failed.add(now + 6000), failed.add(now + 6000)]).toEqual([undefined, 6]);
-  // A night of quiet gives no more than ten.
-  const later = now + 8 * 3_600_000;
-  for (let i = 0; i < 10; i++) expect(failed.add(later)).toBeUndefined();
-  expect(failed.add(later)).toBe(6);
 });

@@ -101,6 +101,34 @@ test.each([
   expect(error).not.toContain('s3cret');
 });
 
+const partner = { audience: 'vip', signature: { secret: 'a secret of at least 24 characters', header: 'x-signature' } };
+
+test.each([
+  ['event', '$query.event', {}],
+  ['event', '$headers."x-event"', {}],
+  ['profile', '$headers', {}],
+  ['at', '$headers.`webhook-timestamp`', {}],
+])('[S36] the expression "%s" may not read %s where a signature is the only proof', (part, text, more) => {
+  const expressions = { user: 'who', event: 'what', [part]: text };
+  expect(errorOf({ ingests: { partner: { ...partner, ...more, expressions } } })).toContain(`expressions.${part}`);
+  const header = { name: 'x-key', value: 'a secret of 16 or more' };
+  const proved = { ...partner, ...more, header, expressions };
+  expect(loadConfig({ path: file({ ingests: { partner: proved } }), env: {} }).ingests).toHaveProperty('partner');
+});
+
+test.each([
+  {
+    at: '$headers.`webhook-timestamp`',
+    signature: { secret: `whsec_${Buffer.alloc(24).toString('base64')}`, kind: 'standard-webhooks' },
+  },
+  { id: '$headers."x-request-id"' },
+  { at: '$body.query & headers' },
+])('[S36] what a signature covers, and the id of a message, may be read: %j', (more) => {
+  const { signature = partner.signature, ...own } = more as Partial<typeof partner>;
+  const ingests = { partner: { ...partner, signature, expressions: { user: 'who', event: 'what', ...own } } };
+  expect(loadConfig({ path: file({ ingests }), env: {} }).ingests).toHaveProperty('partner');
+});
+
 test('a variable overrides the file', () => {
   const env = { TRIGGERS_TASK_QUEUE: 'q', TRIGGERS_LOG_LEVEL: 'debug', TRIGGERS_SOURCE: 'data' };
   const path = file({ taskQueue: 'from-file', logLevel: 'warn', source: { kind: 'file', folder: 'other' } });

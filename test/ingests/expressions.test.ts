@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import jsonata from 'jsonata';
 import { parseJson } from '../../src/domain/json.ts';
 import {
@@ -143,6 +143,18 @@ describe('bounds', () => {
     for (let i = 0; i < 20; i++) await Promise.resolve();
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 550);
     expect(await reading).toMatchObject({ changes: [{ user: 'u' }] });
+  });
+
+  test('[S38] what a machine without processor time for it cannot evaluate is not bad data', async () => {
+    await read(change);
+    const cpu = jest.spyOn(process, 'cpuUsage').mockReturnValue({ user: 0, system: 0 });
+    const began = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValueOnce(began).mockReturnValueOnce(began);
+    clock.mockReturnValue(began + 10_000);
+    const slow = reasonFor({ ...change, who: `${'a'.repeat(40)}!` }, { user: '$contains(who, /^(a+)+$/)' });
+    await expect(slow).rejects.toThrow(ExpressionsBusy);
+    for (const spy of [cpu, clock]) spy.mockRestore();
+    expect(await read(change)).toMatchObject({ changes: [{ user: 'u' }] });
   });
 
   test('the time that this thread works for others does not count', async () => {

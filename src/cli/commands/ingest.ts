@@ -6,7 +6,7 @@ import { counted, exactTime, printable } from '../../domain/shown.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';
-import { type Ingest, ingestOf, mapped, type MappedChange, readArrival } from '../../ingests/ingest.ts';
+import { type Ingest, ingestOf, mapped, type MappedChange, readArrival, urlProblem } from '../../ingests/ingest.ts';
 import { nearMiss, presetNamed, type PresetName } from '../../ingests/presets.ts';
 import { isProofNeeded, proofProblem } from '../../ingests/signature.ts';
 import { command, commandGroup } from '../command.ts';
@@ -54,7 +54,12 @@ second, it also names audiences to which no running job subscribes.`,
         const isShown = header.length > 0 || query !== undefined;
         const proof =
           isShown && isProofNeeded(ingest.proof)
-            ? { proof: proofProblem(ingest.proof, { ...shown, body: bytes }, Date.now()) ?? null }
+            ? {
+                proof:
+                  urlProblem(ingest, shown.query) ??
+                  proofProblem(ingest.proof, { ...shown, body: bytes }, Date.now()) ??
+                  null,
+              }
             : {};
         const read = await triedBody(ingest, { ...shown, body });
         const tried = { ...read, unmatched: await unmatchedOf(read.triggers), ...proof };
