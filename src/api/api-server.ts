@@ -172,7 +172,13 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     return503OnClosing: false, // It is answered like every other request.
   });
   const page = await ConsoleFiles.load(options.consoleFolder);
-  answerFailures(app, options.log, page, options.jobs);
+  answerFailures(
+    app,
+    options.log,
+    page,
+    options.jobs,
+    async (jobId) => (await options.deliveries?.hasJob(jobId)) ?? false,
+  );
   const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;

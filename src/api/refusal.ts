@@ -18,6 +18,7 @@ const job = ({ job: id = '{job}' }: Remedy): string => `/v1/jobs/${id}`;
 const REQUESTS: RemedyWords = {
   listJobs: () => 'GET /v1/jobs',
   status: (remedy) => `GET ${job(remedy)}`,
+  logged: ({ job: jobId = '{job}' }) => `GET /v1/deliveries?jobId=${encodeURIComponent(jobId)}`,
   start: () => 'POST /v1/jobs',
   edit: (remedy) => `PATCH ${job(remedy)}`,
   resume: (remedy) => `POST ${job(remedy)}/resume`,
@@ -219,12 +220,14 @@ type FailureLog = { readonly error: (fields: object, message: string) => void };
  * Answers all failures in one form, including those that reach no route.
  * @param page serves paths that are not of the API, but of the console.
  * @param jobs are looked through for a name that is not known. Only callers who may read hear of a similar one.
+ * @param isLogged whether the delivery log knows a job.
  */
 export function answerFailures(
   app: FastifyInstance,
   log: FailureLog,
   page: ConsoleFiles,
   jobs: Pick<ExportJobs, 'list' | 'deadLetters'>,
+  isLogged: (jobId: string) => Promise<boolean>,
 ): void {
   app.setNotFoundHandler(async (request, reply) => {
     if (page.isFor(request)) {
@@ -235,7 +238,7 @@ export function answerFailures(
   });
   app.setErrorHandler(async (error, { caller }: { readonly caller?: Reader }, reply) => {
     const mayRead = caller?.may('read') === true;
-    const told = mayRead ? await withNearName(error, jobs, (jobId) => caller.mayJob(jobId)) : error;
+    const told = mayRead ? await withNearName(error, jobs, (jobId) => caller.mayJob(jobId), isLogged) : error;
     const refusal = ownRefusal(told) ?? refusalOf(told);
     if (refusal.code === 'Unexpected') log.error({ err: error }, 'a request failed');
     await answer(reply, refusal);

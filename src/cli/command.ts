@@ -148,10 +148,15 @@ export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: 
   try {
     return await use(jobs);
   } catch (error) {
-    throw await withNearName(error, jobs);
+    throw await withNearName(error, jobs, () => true, isLogged);
   } finally {
     await jobs.close();
   }
+}
+
+async function isLogged(jobId: string): Promise<boolean> {
+  const { withDeliveryLog } = await import('./delivery-log.ts');
+  return await withDeliveryLog((reader) => reader.hasJob(jobId));
 }
 
 /** Says, for a job of which nothing was found, that there is no such job; undefined: there is one, or nobody knows. */

@@ -80,6 +80,7 @@ export function tableColumns({
 const COMMANDS: RemedyWords = {
   listJobs: () => 'triggers list',
   status: ({ job = 'JOB' }) => `triggers status ${job}`,
+  logged: ({ job = 'JOB' }) => `triggers deliveries ${job}`,
   start: () => 'triggers start',
   edit: ({ job = 'JOB' }) => `triggers edit ${job} …`,
   resume: ({ job = 'JOB' }) => `triggers resume ${job}`,
@@ -92,7 +93,8 @@ const COMMANDS: RemedyWords = {
   force: () => 'add --force',
   render: () => 'triggers render',
   startWorker: () => 'triggers worker (or everything at once: triggers up)',
-  startTemporal: () => 'triggers up',
+  // With that variable, `up` starts no server.
+  startTemporal: () => `${(process.env['TEMPORAL_ADDRESS'] ?? '') === '' ? '' : 'env -u TEMPORAL_ADDRESS '}triggers up`,
   findTest: () => undefined,
 };
 

@@ -136,6 +136,14 @@ export interface Decided {
   readonly done: number;
   /** The ones it was not done for; with `isUnknown`, it may have been done. Asking again is safe: those that are done no longer wait. */
   readonly failures: readonly { readonly id: string; readonly reason: string; readonly isUnknown?: true }[];
+  /** How many of those that are done somebody else had decided so at the same time. Absent: none. */
+  readonly shared?: number;
+}
+
+/** A decision that took effect. */
+interface Carried {
+  /** Somebody else decided the same while it was carried out. */
+  readonly isShared: boolean;
 }
 
 /** One, by its id, or all that match a filter; a filter that excludes nothing needs `all`. */
@@ -309,9 +317,9 @@ export class DeadLetters {
     const { force = false, limit, perSecond, ...rest } = options;
     const by = this.#askerOf(which, options);
     const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
-    const redeliver = async (id: string): Promise<void> => {
+    const redeliver = async (id: string): Promise<Carried> => {
       await turn?.();
-      await this.#command(id, 'redelivered', redeliverSignal, { force }, by);
+      return await this.#command(id, 'redelivered', redeliverSignal, { force }, by);
     };
     return await this.#decide(which, rest, redeliver, { limit, isSending: true });
   }
@@ -334,11 +342,11 @@ export class DeadLetters {
   async #decide(
     which: WhichDeadLetters,
     options: DecisionOptions,
-    decide: (id: string) => Promise<void>,
+    decide: (id: string) => Promise<Carried>,
     selection: { readonly limit?: number | undefined; readonly isSending?: boolean } = {},
   ): Promise<Decided> {
     const { confirm, onProgress, signal } = options;
-    if (typeof which === 'string') return await this.#decideOne(deadLetterIdOf(which), options, decide);
+    if (typeof which === 'string') return await this.#decideOne(deadLetterIdOf(which), options, decide, selection);
     checkOptions('whichDeadLetters', which);
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
@@ -347,6 +355,7 @@ export class DeadLetters {
     const failures: { id: string; reason: string; isUnknown?: true }[] = [];
     if (items.length === 0 || (await confirm?.(extent)) === false) return { done: 0, failures };
     let done = 0;
+    let shared = 0;
     const settle = ({ id, jobId }: Selected, outcome: Outcome): void => {
       if (outcome.kind === 'done') done += 1;
       else failures.push({ id, reason: outcome.reason, ...(outcome.kind === 'unknown' ? { isUnknown: true } : {}) });
@@ -354,17 +363,20 @@ export class DeadLetters {
       onProgress?.({ id, jobId, ...failure, settled: done + failures.length, of: items.length });
     };
     const act = async ({ id, isNeverSent }: Selected): Promise<Outcome> =>
-      isNeverSent ? { kind: 'refused', reason: NEVER_SENT } : await outcomeOf(decide(id));
+      isNeverSent
+        ? { kind: 'refused', reason: NEVER_SENT }
+        : await outcomeOf(decide(id).then(({ isShared }) => void (shared += isShared ? 1 : 0)));
     await inOrder(items, act, settle, { atOnce: AT_ONCE, signal });
-    return { done, failures };
+    return { done, failures, ...(shared === 0 ? {} : { shared }) };
   }
 
   async #decideOne(
     id: string,
     { confirm, onProgress }: DecisionOptions,
-    decide: (id: string) => Promise<void>,
+    decide: (id: string) => Promise<Carried>,
+    { isSending = false }: { readonly isSending?: boolean },
   ): Promise<Decided> {
-    const { state, jobId, audience } = await this.show(id);
+    const { state, jobId, audience, orphaned } = await this.show(id);
     if (state === 'terminated' || isEnd(state)) throw new DeadLetterNotFound(id);
     const { id: audienceId, slug } = audience;
     const extent = {
@@ -372,11 +384,12 @@ export class DeadLetters {
       jobs: [{ jobId, letters: 1 }],
       audiences: [{ id: audienceId, slug, letters: 1 }],
       people: 1,
+      ...(isSending && orphaned === true ? { neverSent: 1 } : {}),
     };
     if ((await confirm?.(extent)) === false) return { done: 0, failures: [] };
-    await decide(id);
+    const { isShared } = await decide(id);
     onProgress?.({ id, jobId, settled: 1, of: 1 });
-    return { done: 1, failures: [] };
+    return { done: 1, failures: [], ...(isShared ? { shared: 1 } : {}) };
   }
 
   /**
@@ -405,7 +418,7 @@ export class DeadLetters {
     if (limit === undefined || items.length <= limit) return { items, extent: extentOf(items) };
     // By their places, so that no trigger is taken before an earlier one of the same person.
     const sendable = items.filter((one) => !one.isNeverSent).sort((a, b) => (a.place < b.place ? -1 : 1));
-    const first = sendable.slice(0, limit);
+    const first = (sendable.length === 0 ? items : sendable).slice(0, limit);
     return { items: first, extent: extentOf(first) };
   }
 
@@ -429,7 +442,7 @@ export class DeadLetters {
     signal: { readonly name: string },
     request: object,
     by: By,
-  ): Promise<void> {
+  ): Promise<Carried> {
     const { state } = await this.#status(id);
     if (isEnd(state)) throw new DeadLetterNotFound(id);
     const commanded: Commanded = {
@@ -442,7 +455,7 @@ export class DeadLetters {
       await handle.signal(askerSignal, by);
       await handle.signal(signal.name, request);
     };
-    await settled(this.#untilDecided(id, wished, send, commanded), commanded);
+    return await settled(this.#untilDecided(id, wished, send, commanded), commanded);
   }
 
   /** Asks again as long as there is no answer: a dead letter that gets the same decision twice acts once. */
@@ -451,7 +464,7 @@ export class DeadLetters {
     wished: Decision,
     send: () => Promise<void>,
     { what, findOut }: Commanded,
-  ): Promise<void> {
+  ): Promise<Carried> {
     const refused = REFUSALS[wished];
     const deadline = Date.now() + DECIDED_MS[wished];
     let isSent = false;
@@ -466,8 +479,8 @@ export class DeadLetters {
       }
       try {
         // A query after the signal sees its effect: `waiting` then means that it failed.
-        const { state, notice } = await this.#status(id);
-        if (state === wished) return;
+        const { state, notice, asked = 1 } = await this.#status(id);
+        if (state === wished) return { isShared: asked > 1 };
         if (isEnd(state)) throw refused(id, OVERRULED[state]);
         if (state === 'waiting' && isSent) throw refused(id, notice ?? 'It is waiting.');
         if (isLate)

@@ -52,8 +52,18 @@ export class JobNotFound extends TriggersError {
   declare readonly jobId: string;
   /** The job that was most likely meant, if one was looked for. */
   declare readonly near?: string;
-  constructor(jobId: string, { near, cause }: ErrorOptions & { readonly near?: string | undefined } = {}) {
-    super(`There is no job "${jobId}".${didYouMean(near)}`, { jobId, near }, cause, { action: 'listJobs' });
+  constructor(
+    jobId: string,
+    {
+      near,
+      isForgotten = false,
+      cause,
+    }: ErrorOptions & { readonly near?: string | undefined; readonly isForgotten?: boolean } = {},
+  ) {
+    const words = isForgotten
+      ? `Temporal no longer has the job "${jobId}": it was deleted, or it ended too long ago.`
+      : `There is no job "${jobId}".${didYouMean(near)}`;
+    super(words, { jobId, near }, cause, isForgotten ? { action: 'logged', job: jobId } : { action: 'listJobs' });
   }
 }
 

@@ -9,15 +9,21 @@ const MOST_LETTERS = 500;
 /**
  * Returns the error for an unknown job or dead letter with the one that was most likely meant. Any other error is returned as it is.
  * @param mayName whether the caller may know of this job and its dead letters.
+ * @param isLogged whether the delivery log has deliveries of a job: then it was meant, and Temporal has forgotten it.
  */
 export async function withNearName(
   error: unknown,
   jobs: Pick<ExportJobs, 'list' | 'deadLetters'>,
   mayName: (jobId: string) => boolean = () => true,
+  isLogged: (jobId: string) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<unknown> {
   try {
-    if (error instanceof JobNotFound)
-      return new JobNotFound(error.jobId, { near: await nearestJob(error.jobId, jobs, mayName), cause: error });
+    if (error instanceof JobNotFound) {
+      const { jobId } = error;
+      if (mayName(jobId) && (await isLogged(jobId).catch(() => false)))
+        return new JobNotFound(jobId, { isForgotten: true, cause: error });
+      return new JobNotFound(jobId, { near: await nearestJob(jobId, jobs, mayName), cause: error });
+    }
     if (error instanceof DeadLetterNotFound) {
       const { deadLetterId } = error;
       return new DeadLetterNotFound(deadLetterId, {

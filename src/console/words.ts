@@ -104,6 +104,7 @@ export function curlOf({ method, url, headers, body }: ShownRequest): string {
 const PLACES: RemedyWords = {
   listJobs: () => 'the page “Jobs”',
   status: () => 'the page of the job',
+  logged: () => 'the page “Deliveries”',
   start: () => '“New job”',
   edit: () => '“Edit” on the page of the job',
   resume: () => '“Resume” on the page of the job',

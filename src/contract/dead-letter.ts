@@ -134,6 +134,8 @@ export interface DeadLetterStatus {
   readonly notice?: string;
   /** With a notice: it would be sent if it were redelivered with `force`. */
   readonly forceable?: true;
+  /** How many have asked for the decision that is carried out, if they are several. */
+  readonly asked?: number;
 }
 
 /** A decision about many dead letters. If it ends early, decided letters stay decided, and all others keep waiting. */

@@ -64,6 +64,12 @@ export class DeliveryReader implements ToldLog {
     this.#unsealing = unsealing;
   }
 
+  /** Whether it has deliveries of a job. @throws DeliveryLogError */
+  async hasJob(jobId: string): Promise<boolean> {
+    const { rows } = await this.find({ jobId }, 1);
+    return rows.length > 0;
+  }
+
   /**
    * Returns a page of deliveries, newest first. It looks back through time for at most about 0.1 s: then the page has fewer rows than wanted, or
    * none, and `next` goes on.

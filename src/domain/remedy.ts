@@ -5,6 +5,7 @@
 export const REMEDIES = {
   listJobs: 'See all jobs',
   status: 'See the job',
+  logged: 'See its deliveries',
   start: 'Start it again',
   edit: 'Change it',
   resume: 'Resume it',

@@ -79,6 +79,8 @@ class DeadLetterWorkflow {
   /** Its job has refused it as one of an earlier job. */
   #isOfEarlierJob = false;
   #wish: Decision | undefined;
+  /** How many have asked since it last began to wait. */
+  #asked = 0;
   readonly #asker = new Asker();
   /** Who wished each last. */
   readonly #by: Partial<Record<Decision['kind'], By>> = {};
@@ -123,6 +125,7 @@ class DeadLetterWorkflow {
     const reading = read(rest);
     if (reading.ok) {
       this.#by[kind] = this.#asker.take(by);
+      this.#asked++;
       return reading.request;
     }
     this.#notice = `The last signal changed nothing, since it is wrong. ${problemsText(reading.problems)}`;
@@ -141,6 +144,7 @@ class DeadLetterWorkflow {
 
   async untilDecided(): Promise<DeadLetterEnd> {
     for (;;) {
+      this.#asked = this.#wish === undefined ? 0 : 1;
       this.#become('waiting');
       await condition(() => this.#wish !== undefined || this.#isTaken || this.#isExpired);
       if (this.#isTaken) return this.#become('redelivered');
@@ -258,6 +262,7 @@ class DeadLetterWorkflow {
 
   #status() {
     const notice = this.#notice === undefined ? undefined : { text: this.#notice, isForceable: this.#isForceable };
-    return describeDeadLetter(this.#letter, this.#state, this.#startedAt, notice);
+    const status = describeDeadLetter(this.#letter, this.#state, this.#startedAt, notice);
+    return this.#asked > 1 ? { ...status, asked: this.#asked } : status;
   }
 }

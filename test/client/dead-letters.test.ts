@@ -162,6 +162,21 @@ describe('one dead letter, by its id', () => {
     await mute.terminate();
   });
 
+  test('a redelivery says that somebody else asked for it at the same time', async () => {
+    // Nobody answers for this job before the test does.
+    const workflowId = jobWorkflowId(randomUUID());
+    const mute = await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [{}] });
+    const [id = ''] = await keepFor(workflowId);
+    const askers = [1, 2].map(async () => await deadLetters.redeliver(id, { force: true }));
+    while ((await deadLetters.show(id)).asked !== 2);
+    const letter = lab.client.workflow.getHandle(`dead-letter-${id}`);
+    const { runId } = await letter.describe();
+    await letter.signal('answer', { runId, question: 1 });
+    const shared = { done: 1, failures: [], shared: 1 };
+    expect(await Promise.all(askers)).toEqual([shared, shared]);
+    await mute.terminate();
+  });
+
   test('discard refuses a dead letter whose job was asked to take it and was ended before it answered', async () => {
     const muteId = randomUUID();
     const mute = await lab.client.workflow.start(HOLDER, {
@@ -304,6 +319,13 @@ describe('all dead letters that match a filter', () => {
     await deadLetters.redeliver({ jobId }, { confirm, force: true });
     expect(asked).toMatchObject([{ letters: 1, neverSent: 1 }, { letters: 1 }]);
     expect(asked[1]).not.toHaveProperty('neverSent');
+    const onlyLook = async (extent: DecisionExtent) => (await confirm(extent)) && false;
+    await deadLetters.redeliver({ jobId: other }, { confirm: onlyLook, limit: 5 });
+    await deadLetters.redeliver(never, { confirm: onlyLook });
+    expect(asked.slice(2)).toMatchObject([
+      { letters: 1, neverSent: 1 },
+      { letters: 1, neverSent: 1 },
+    ]);
     await expect(deadLetters.show(never)).resolves.toMatchObject({ state: 'waiting' });
     expect(await deadLetters.show(never)).not.toHaveProperty('notice');
     await expect(deadLetters.show(sendable)).resolves.toMatchObject({ state: 'redelivered' });

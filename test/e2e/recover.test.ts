@@ -305,6 +305,14 @@ test.each([
   expect(await lab.jobs.start(anew(), { jobId: job })).toMatchObject({ warnings: [] });
 });
 
+test('of two who recover a job at the same time, one learns that it runs already', async () => {
+  const job = await lab.start();
+  await lab.handle(job).terminate();
+  const answers = await Promise.allSettled([lab.jobs.recover(job), lab.jobs.recover(job)]);
+  const refused = answers.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  expect(refused).toMatchObject([{ jobId: job, message: expect.stringContaining('nothing to recover') }]);
+});
+
 test('a job that runs, was stopped in order, or never was, is not recovered', async () => {
   const job = await lab.start();
   await expect(lab.jobs.recover(job)).rejects.toThrow(JobAlreadyRunning);

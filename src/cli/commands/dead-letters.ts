@@ -129,13 +129,13 @@ async function decide(
     return agreed;
   };
   try {
-    const { done, failures } = await withJobs((jobs) =>
+    const { done, failures, shared } = await withJobs((jobs) =>
       carryOut(jobs.deadLetters, { confirm, onProgress, signal: stop.signal }),
     );
     spinner?.stop();
     if (isDeclined) throw new UserAborted('Nothing was done.');
     if (!json && !(isDry && found > 0))
-      terminal.out(found === 0 ? 'No matching dead letters are waiting.' : doneText(done, words.done));
+      terminal.out(found === 0 ? 'No matching dead letters are waiting.' : doneText(done, words.done, shared));
     if (failures.length > 0) throw notAllDone(done, failures, words.done.past);
   } catch (error) {
     spinner?.stop();
@@ -170,9 +170,10 @@ export function notAllDone(done: number, failures: Decided['failures'], past: st
   return new PartlyDone(texts.join(' '), done, failed, unknown);
 }
 
-function doneText(done: number, words: Wording['done']): string {
+function doneText(done: number, words: Wording['done'], shared = 0): string {
   if (done === 0) return 'Nothing was done.';
-  return `${counted(done, 'dead letter')} ${done === 1 ? words.one : words.many}.`;
+  const others = shared === 0 ? '' : ` Somebody else asked for ${count(shared)} of them at the same time.`;
+  return `${counted(done, 'dead letter')} ${done === 1 ? words.one : words.many}.${others}`;
 }
 
 const ONE = ['[id]', 'id of one dead letter, as the list shows it'] as const;

@@ -73,7 +73,12 @@ async function recoverRun(
   await spillSurplus(client, ended.taskQueue, state);
   const carried = carryJob(state);
   const started = startJobWorkflow(client, jobId, ended.taskQueue, carried, carried.job);
-  await settled(started, ofJob('recover', jobId));
+  try {
+    await settled(started, ofJob('recover', jobId));
+  } catch (error) {
+    // Somebody else has recovered it meanwhile.
+    throw error instanceof JobAlreadyRunning ? new JobAlreadyRunning(jobId, { isRecovery: true, cause: error }) : error;
+  }
 }
 
 /** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended normally, or never can begin. */
