@@ -145,9 +145,16 @@ export function Failure({ failure, retry }: { readonly failure: ApiFailure | und
   );
 }
 
+interface UnansweredProps {
+  readonly fetched: Fetched<unknown>;
+  /** The name of the thing that is being read, until there is an answer. */
+  readonly what?: string;
+}
+
 /** Says that the page could not be refreshed, and how old it is; if it shows nothing yet, why. */
-export function Unanswered({ fetched }: { readonly fetched: Fetched<unknown> }): JSX.Element | null {
-  const { failure, answeredAtMs, again } = fetched;
+export function Unanswered({ fetched, what }: UnansweredProps): JSX.Element | null {
+  const { value, failure, answeredAtMs, again } = fetched;
+  if (what !== undefined && value === undefined && failure === undefined) return <Loading what={what} />;
   if (failure === undefined || answeredAtMs === undefined) return <Failure failure={failure} retry={again} />;
   return (
     <div class="notice caution" role="status">

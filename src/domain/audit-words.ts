@@ -59,19 +59,14 @@ function replayInWords({ enters, exits, since, until, onlyLast, newIds, isOfOneP
   ].join(', ');
 }
 
-/** `38 of 40 discarded: failure HTTP 422` */
+/** `38 of 40 discarded, failure HTTP 422` */
 function manyInWords(action: AuditAction, { letters, done, isOfOnePerson, ...filter }: ManyDecided): string {
   const count = done === undefined ? `${action} ${letters}, end unknown` : `${done} of ${letters} ${DONE[action]}`;
-  const { failure, audience, olderThan, newerThan } = filter;
-  const of = [
-    ...(failure === undefined ? [] : [`failure ${failure}`]),
-    ...(audience === undefined ? [] : [`audience ${audience}`]),
-    ...(olderThan === undefined ? [] : [`older than ${olderThan}`]),
-    ...(newerThan === undefined ? [] : [`newer than ${newerThan}`]),
-    ...(isOfOnePerson === true ? ['one person'] : []),
-  ];
-  return of.length === 0 ? count : `${count}: ${of.join(', ')}`;
+  const of = Object.entries(filter).map(([name, value]) => `${NAMES_OF_FILTERS[name] ?? name} ${value}`);
+  return [count, ...of, ...(isOfOnePerson === true ? ['of one person'] : [])].join(', ');
 }
+
+const NAMES_OF_FILTERS: Readonly<Record<string, string>> = { olderThan: 'older than', newerThan: 'newer than' };
 
 /** In order of time, the newest first; those of one time as they are given. */
 export function newestFirst<T extends Pick<LoggedDeed, 'at'>>(entries: readonly T[]): T[] {

@@ -309,7 +309,8 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await dialog.getByText('None of them can be sent').waitFor();
     await dialog.getByRole('button', { name: 'Redeliver 0', disabled: true }).waitFor();
     await looked(page, 'never-sent');
-    await dialog.getByRole('link', { name: 'start the job again' }).click();
+    await dialog.getByRole('link', { name: job }).click();
+    await page.getByRole('link', { name: 'Start again' }).click();
     const label = page.getByLabel('Label', { exact: true });
     expect([await label.inputValue(), await page.getByLabel('Webhook URL').inputValue()]).toEqual([
       'Given up',

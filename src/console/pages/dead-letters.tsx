@@ -55,7 +55,7 @@ export function DeadLettersPage(): JSX.Element {
   const needsJob = onlyJobs !== undefined && job === undefined;
   const path = pathOf(['dead-letters'], { jobId: job, failure: meantFailure, user, limit: MOST });
   const list = useFetched<DeadLetterList>(needsJob ? undefined : path, LIST_MS);
-  const { value, failure, again } = list;
+  const { value, again } = list;
   const [decision, setDecision] = useState<'redeliver' | 'discard'>();
   const letters = value?.deadLetters ?? [];
   const decisions = useDecisions(again);
@@ -94,8 +94,7 @@ export function DeadLettersPage(): JSX.Element {
           ))}
         </p>
       )}
-      <Unanswered fetched={list} />
-      {value === undefined && failure === undefined && !needsJob && <Loading what="dead letters" />}
+      {!needsJob && <Unanswered fetched={list} what="dead letters" />}
       {value !== undefined && letters.length === 0 && (
         <Empty title={isFiltered ? 'No matching dead letters' : 'No dead letters'}>
           <p>
@@ -527,22 +526,14 @@ function Decide({ what, filter: { job, failure: meantFailure, user }, onDone, on
           <ul>
             {jobs.map(({ jobId, letters: own }) => (
               <li key={jobId}>
-                {shownCount(own)} of <bdi>{printable(jobId)}</bdi>
+                {shownCount(own)} of <JobLink jobId={jobId} />
               </li>
             ))}
           </ul>
           {neverSent > 0 && (
             <p class="caution">
-              {neverSent === letters ? 'None of them can' : `${shownCount(neverSent)} of them can never`} be sent, since{' '}
-              {jobs.length === 1 ? 'the job has' : 'their jobs have'} ended.
-              {jobs.slice(0, 1).map(({ jobId }) =>
-                jobs.length > 1 ? null : (
-                  <Fragment key={jobId}>
-                    {' '}
-                    To send to these people, <a href={startAgain(jobId)}>start the job again</a>.
-                  </Fragment>
-                ),
-              )}
+              {neverSent === letters ? 'None of them can' : `${shownCount(neverSent)} of them can never`} be sent, since
+              their job has ended. To send to these people, start it again from its page.
             </p>
           )}
           {what === 'discard' && <p>This cannot be undone.</p>}

@@ -88,8 +88,7 @@ export function DeliveriesPage(): JSX.Element {
       </div>
       <Filters fields={FILTERS} filter={filter} find={go} />
       <Failure failure={csv.failure} />
-      <Unanswered fetched={list} />
-      {list.value === undefined && list.failure === undefined && <Loading what="deliveries" />}
+      <Unanswered fetched={list} what="deliveries" />
       <Deliveries key={listPath} {...{ list, listPath, live }} open={(id) => go({ ...filter, open: id })} />
       {open !== undefined && <Attempts id={open} onClose={() => go(filter)} />}
     </>

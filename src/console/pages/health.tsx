@@ -3,7 +3,7 @@ import { factsInWords, type Finding, type Health, type HealthState } from '../..
 import { capital, counted, printable } from '../../domain/shown.ts';
 import type { Tone } from '../../domain/status-rows.ts';
 import { pathOf, useFetched } from '../api.ts';
-import { Clipped, Head, Loading, State, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Head, State, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 
 const TONES: Readonly<Record<HealthState, Tone>> = {
@@ -18,7 +18,7 @@ export function HealthPage(): JSX.Element {
   usePageTitle('Health');
   const { jobs } = useSession();
   const health = useFetched<Health>(pathOf(['health']));
-  const { value, failure, again } = health;
+  const { value, again } = health;
   const dead = useFetched<{ failures: { letters: number }[] }>(
     jobs === undefined ? pathOf(['dead-letters', 'failures']) : undefined,
   ).value?.failures.reduce((sum, { letters }) => sum + letters, 0);
@@ -32,8 +32,7 @@ export function HealthPage(): JSX.Element {
           </button>
         )}
       </div>
-      <Unanswered fetched={health} />
-      {value === undefined && failure === undefined && <Loading what="the state of everything" />}
+      <Unanswered fetched={health} what="the state of everything" />
       {value !== undefined && (
         <section class="panel" aria-labelledby="findings">
           <header>

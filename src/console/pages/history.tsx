@@ -6,7 +6,7 @@ import { ALIKE, deedInWords, targetInWords } from '../../domain/audit-words.ts';
 import { JobLink, NoLog } from '../about.tsx';
 import { ask, pathOf, useFetched } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
-import { Clipped, Empty, Head, Loading, ShowOlder, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Empty, Head, ShowOlder, Time, Unanswered, usePageTitle } from '../parts.tsx';
 
 const HISTORY_MS = 5_000;
 const PAGE_ENTRIES = 100;
@@ -22,15 +22,14 @@ const FILTERS: readonly FilterField[] = [
 /** Who did what to a job, and why. */
 export function History({ status: { jobId } }: { readonly status: JobStatus }): JSX.Element {
   const fetched = useFetched<{ entries: AuditEntry[] }>(pathOf(['jobs', jobId, 'history']), HISTORY_MS);
-  const { value, failure } = fetched;
+  const { value } = fetched;
   return (
     <section class="panel" aria-labelledby="history">
       <header>
         <h2 id="history">History</h2>
         <a href={`/history?job=${encodeURIComponent(jobId)}`}>Everything in the delivery log</a>
       </header>
-      <Unanswered fetched={fetched} />
-      {value === undefined && failure === undefined && <Loading what="the history" />}
+      <Unanswered fetched={fetched} what="the history" />
       {value !== undefined && <Entries entries={value.entries} />}
     </section>
   );
@@ -53,8 +52,7 @@ export function HistoryPage(): JSX.Element {
         </h1>
       </div>
       <Filters fields={FILTERS} filter={filter} find={go} />
-      <Unanswered fetched={fetched} />
-      {fetched.value === undefined && fetched.failure === undefined && <Loading what="the history" />}
+      <Unanswered fetched={fetched} what="the history" />
       {fetched.value !== undefined && <Pages key={path} first={fetched.value} path={path} />}
     </>
   );

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { printable, shownCount } from '../../domain/shown.ts';
 import { pathOf, useFetched } from '../api.ts';
-import { Clipped, Empty, Head, Loading, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Clipped, Empty, Head, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { Watches } from './watches.tsx';
 
@@ -46,7 +46,7 @@ export function InputsPage(): JSX.Element {
 
 function Ingests(): JSX.Element {
   const list = useFetched<{ since: string; ingests: ListedIngest[] }>(pathOf(['ingests']), LIST_MS);
-  const { value, failure } = list;
+  const { value } = list;
   const ingests = value?.ingests;
   return (
     <section class="panel" aria-labelledby="ingests">
@@ -58,8 +58,7 @@ function Ingests(): JSX.Element {
           </span>
         )}
       </header>
-      <Unanswered fetched={list} />
-      {ingests === undefined && failure === undefined && <Loading what="ingests" />}
+      <Unanswered fetched={list} what="ingests" />
       {ingests?.length === 0 && (
         <Empty title="No ingests">
           <p>

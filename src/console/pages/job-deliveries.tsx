@@ -5,7 +5,7 @@ import type { DeliveryStats } from '../../contract/delivery.ts';
 import { shownCount } from '../../domain/shown.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { pathOf, useFetched } from '../api.ts';
-import { Choice, type Figure, FigureList, Loading, Unanswered } from '../parts.tsx';
+import { Choice, type Figure, FigureList, Unanswered } from '../parts.tsx';
 import { Plot, StepTable } from '../plots.tsx';
 
 const STATS_MS = 30_000;
@@ -49,8 +49,7 @@ export function JobDeliveries({ job }: { readonly job: string }): JSX.Element | 
           </button>
         </Choice>
       </header>
-      <Unanswered fetched={stats} />
-      {value === undefined && failure === undefined && <Loading what="the delivery log" />}
+      <Unanswered fetched={stats} what="the delivery log" />
       {value !== undefined && (
         <>
           <Totals total={value.total} of={of} />

@@ -178,7 +178,7 @@ const SHOWN_ELSEWHERE = new Set([
 
 function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
   const now = useNow();
-  const { temporalWorkflowsUrl, mayOperate } = useSession();
+  const { temporalWorkflowsUrl } = useSession();
   const sentence = jobSentence(status, now);
   const rows = statusRows(status, { time: (at) => ago(at, now) })
     .map((row) => ({ ...row, value: inLocalTime(row.value, now) }))
@@ -187,7 +187,6 @@ function Facts({ status }: { readonly status: JobStatus }): JSX.Element {
     <section class="panel" aria-labelledby="facts">
       <header>
         <h2 id="facts">The job</h2>
-        {mayOperate && !hasStopped(status.state) && <a href={`/jobs/${encodeURIComponent(status.jobId)}/edit`}>Edit</a>}
       </header>
       <dl class="rows">
         {rows.map(({ name, value, tone }) => (

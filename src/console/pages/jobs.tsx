@@ -6,7 +6,7 @@ import { jobHasWords, counted, printable, shownCount } from '../../domain/shown.
 import { failureInWords } from '../../domain/verdict.ts';
 import { FoundWebhookId, Tag, WEBHOOK_ID } from '../about.tsx';
 import { pathOf, useFetched, useSettled } from '../api.ts';
-import { Age, Empty, Head, Loading, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { Age, Empty, Head, StateOfJob, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { Spark } from '../plots.tsx';
 import { useSession } from '../session.tsx';
 
@@ -53,8 +53,7 @@ export function JobsPage(): JSX.Element {
           </a>
         )}
       </div>
-      <Unanswered fetched={list} />
-      {value === undefined && failure === undefined && <Loading what="jobs" />}
+      <Unanswered fetched={list} what="jobs" />
       {value?.jobs.length === 0 && <NoJobs mayOperate={mayOperate} />}
       {value !== undefined && value.jobs.length > 0 && (
         <>

@@ -5,7 +5,7 @@ import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
 import { counted, duration, printable, shownCount, shellWord } from '../../domain/shown.ts';
 import { stopLoss, watchRows } from '../../domain/watch-rows.ts';
 import { ask, pathOf, useAction, useFetched } from '../api.ts';
-import { Clipped, Command, ActionDialog, Dialog, Empty, Head, Loading, State, Time, Unanswered } from '../parts.tsx';
+import { Clipped, Command, ActionDialog, Dialog, Empty, Head, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import type { AudienceList } from '../../contract/audience.ts';
 import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
@@ -16,7 +16,7 @@ const LIST_MS = 5000;
 /** The panel of watches: their audiences, their state, and their actions. */
 export function Watches(): JSX.Element {
   const list = useFetched<{ watches: WatchSummary[] }>(pathOf(['watches']), LIST_MS);
-  const { value, failure, again } = list;
+  const { value, again } = list;
   const watches = value?.watches;
   const { mayOperate, jobs } = useSession();
   const [isBeginning, setBeginning] = useState(false);
@@ -32,8 +32,7 @@ export function Watches(): JSX.Element {
           </button>
         )}
       </header>
-      <Unanswered fetched={list} />
-      {watches === undefined && failure === undefined && <Loading what="watches" />}
+      <Unanswered fetched={list} what="watches" />
       {watches?.length === 0 && (
         <Empty title="No watched audiences">
           <p>A watch polls an audience and publishes its changes, for sources that cannot report them.</p>
