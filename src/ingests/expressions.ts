@@ -48,7 +48,7 @@ export type Evaluation = { readonly json: string } | { readonly failure: string 
  * works: neither a busy machine nor other requests make data bad.
  */
 const LONGEST_MS = 500;
-/** So many times, at most `LONGEST_MS` apart, this thread looks whether it took too long. A machine that stood still meanwhile does not make it more. */
+/** This thread looks that often, at most `LONGEST_MS` apart, whether it took too long. A machine that stood still meanwhile does not make it more. */
 const MOST_LOOKS = 20;
 /** Most requests of one ingest that wait for the thread. */
 const MOST_WAITING = 1_000;
