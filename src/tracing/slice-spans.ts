@@ -2,7 +2,7 @@ import type { SliceTracing, TracedAttempt } from '../activities/slice-telemetry.
 import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { kindOf } from '../domain/slice.ts';
+import { kindOf, nextAttempt } from '../domain/slice.ts';
 import { sha256 } from '../webhook/request-maker.ts';
 
 /** A span that has ended. See docs/tracing.md for their names and attributes. */
@@ -148,6 +148,7 @@ export class SliceSpans implements SliceTracing {
     const attributes = {
       ...this.#jobOf(trigger),
       'triggers.event': trigger.event,
+      'triggers.attempt': nextAttempt(trigger),
       'triggers.verdict': verdict,
       ...more,
       ...(isError ? { 'error.type': String(status ?? code ?? 'UNKNOWN') } : {}),

@@ -65,6 +65,7 @@ test('a delivery is a request under its trigger, and the trigger from its "at" t
   expect(post).toMatchObject({ name: 'POST', traceId: idOf(0), isRequest: true, isError: false });
   expect(post?.attributes).toEqual({
     ...job,
+    'triggers.attempt': 1,
     'triggers.verdict': 'delivered',
     'http.request.method': 'POST',
     'server.address': 'hooks.example.com',
@@ -85,7 +86,7 @@ test('a delivery is a request under its trigger, and the trigger from its "at" t
 });
 
 test('an attempt that failed is an error by its status, or by its code; the trigger has no span yet', () => {
-  const { slice, spans } = telling([{}, {}]);
+  const { slice, spans } = telling([{ attempts: 3 }, {}]);
   slice.requestBegins(0);
   slice.requestEnded(0, { verdict: 'transient', status: 503 });
   slice.requestBegins(1);
@@ -94,7 +95,11 @@ test('an attempt that failed is an error by its status, or by its code; the trig
     ['POST', true, '503'],
     ['POST', true, 'ECONNREFUSED'],
   ]);
-  expect(spans[0]?.attributes).toMatchObject({ 'triggers.verdict': 'transient', 'http.response.status_code': 503 });
+  expect(spans[0]?.attributes).toMatchObject({
+    'triggers.attempt': 4,
+    'triggers.verdict': 'transient',
+    'http.response.status_code': 503,
+  });
   expect(spans[1]?.attributes).not.toHaveProperty('http.response.status_code');
 });
 
