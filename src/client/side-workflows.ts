@@ -36,9 +36,15 @@ export class TemporalSideWorkflows implements SideWorkflows {
     }
   }
 
-  async queueAlerts(workflowId: string, alerts: readonly RaisedAlert[]): Promise<void> {
+  /** @throws WorkflowExecutionAlreadyStartedError with `REJECT_DUPLICATE`, if the server knows a workflow of this id that has ended */
+  async queueAlerts(
+    workflowId: string,
+    alerts: readonly RaisedAlert[],
+    workflowIdReusePolicy: WorkflowIdReusePolicy = 'ALLOW_DUPLICATE',
+  ): Promise<void> {
     await this.#client.workflow.signalWithStart(ALERTS, {
       workflowId,
+      workflowIdReusePolicy,
       taskQueue: this.#taskQueue,
       signal: alertsSignal,
       signalArgs: [alerts],

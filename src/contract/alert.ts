@@ -9,6 +9,8 @@ export type AlertKind =
   | 'backfill-lost'
   | 'holder-unreadable'
   | 'payload-key-missing'
+  | 'job-ended'
+  | 'dead-letters-expiring'
   | 'watch-failing'
   | 'watch-held';
 

@@ -395,7 +395,7 @@ export function endedInWords({ state, left: { until, waiting, backfill } = {} }:
   return `It was ended from outside (${state}), and accepts no triggers. ${triggers} not delivered${more}${end}`;
 }
 
-/** Dead letters of a job that expire within a day. */
+/** Dead letters of a job that expire soon. */
 export interface ExpiringLetters {
   /** Absent: it cannot be read here. */
   readonly job?: string;
@@ -416,8 +416,8 @@ export function expiringFindings(expiring: readonly ExpiringLetters[], waiting: 
   return findings('dead-letters', troubles, { waiting });
 }
 
-function expiringInWords({ letters, firstAt }: ExpiringLetters): string {
-  return `${counted(letters, 'dead letter expires', 'dead letters expire')} within a day, from ${shownTime(firstAt)} on. Then nobody can send or read them any more.`;
+export function expiringInWords({ letters, firstAt }: ExpiringLetters): string {
+  return `${counted(letters, 'dead letter expires', 'dead letters expire')} soon, from ${shownTime(firstAt)} on. Then nobody can send or read them any more.`;
 }
 
 /** A running job, as far as its health goes. */

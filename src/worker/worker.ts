@@ -33,6 +33,7 @@ import { trustedAuthorities } from '../webhook/tls.ts';
 import { workerDeployment, workflowCode } from './deployment.ts';
 import { release } from './release.ts';
 import { describeWorker } from './describe-worker.ts';
+import { OutsideAlerts } from './outside-alerts.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from './readiness.ts';
 import { type ServedMetrics, serveMetrics } from './metrics/metrics-server.ts';
 import type { WorkerMetrics } from './metrics/worker-metrics.ts';
@@ -176,6 +177,8 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const reload =
     readConfig &&
     opened.with(reloadWith(readConfig, config, dependencies.authorizations), (reloading) => reloading.end());
+  const isSent = dependencies.alerts !== undefined;
+  opened.with(new OutsideAlerts({ client, taskQueue, isSent, log: Runtime.instance().logger }), (one) => one.close());
   const running = run(worker, opened, readiness);
   readiness.begin({
     isPolling: () => isPolling(worker),

@@ -4,6 +4,7 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
+import { OutsideAlerts, type OutsideAlertsOptions } from '../../src/worker/outside-alerts.ts';
 import { release } from '../../src/worker/release.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';
@@ -256,6 +257,52 @@ describe('alerts', () => {
       expect.arrayContaining(['1 trigger, 1 permit', '1 dead letter', 'dead-letters happened']),
     );
   });
+
+  test('a job that was ended from outside raises one alert, whichever workers look, and none if it began again', async () => {
+    const [ended, jobId] = [await lab.start(), await lab.start()];
+    for (const job of [ended, jobId]) await lab.handle(job).terminate();
+    const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+    await lab.jobs.start(definition, { jobId, discardRecoverable: true });
+    const logged = await answerWhen(
+      async () => await look({ isSent: false }),
+      (alerts) => alerts.length > 0,
+    );
+    expect(logged).toMatchObject([{ jobId: ended, alert: 'job-ended' }]);
+    await lab.addWorker();
+    await hasEnded(await until(ended, 'job-ended', 'happened'));
+    expect(await look()).toEqual([]);
+  });
+
+  test('dead letters raise an alert a day before they expire, one for each day and job', async () => {
+    const job = await lab.start();
+    await lab.jobs.enter(job, { audience: 'vip', user: 'good', profile: {} });
+    await lab.statusWhen(job, ({ delivered }) => delivered === 1);
+    await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
+    await stopWithOneLetter(job);
+    const atMs = Date.now() + 29 * 86_400_000;
+    const ofJob = async () => (await look({ now: () => atMs })).filter(({ jobId }) => jobId === job);
+    const raised = await answerWhen(ofJob, ({ length }) => length > 0);
+    expect(raised).toMatchObject([{ alert: 'dead-letters-expiring' }]);
+    await hasEnded(await until(job, 'dead-letters-expiring', 'happened'));
+    expect(await ofJob()).toEqual([]);
+    expect(await look({ now: () => atMs - 2 * 86_400_000 })).toEqual([]);
+  });
+
+  /** Another worker looks: the alerts that it has sent, or logged. */
+  async function look(options: Partial<OutsideAlertsOptions> = {}) {
+    const { client, taskQueue } = lab;
+    const logged: Readonly<Record<string, unknown>>[] = [];
+    const log = { warn: (_: string, fields: Readonly<Record<string, unknown>>) => void logged.push(fields) };
+    const alerts = new OutsideAlerts({ client, taskQueue, isSent: true, log, ...options });
+    await alerts.look();
+    alerts.close();
+    return logged;
+  }
+
+  /** Its workflow, which has the same id, has nothing more to send. */
+  async function hasEnded({ id }: Told): Promise<void> {
+    await lab.client.workflow.getHandle(id).result();
+  }
 
   /** A job that stops reports at once, without gathering. */
   async function stopWithOneLetter(job: string): Promise<void> {

@@ -20,6 +20,7 @@ import { ask } from '../asking.ts';
 import { JobNotRunning } from '../errors.ts';
 import {
   clientForLists,
+  describeLast,
   describeOpen,
   endedAs,
   endedFromOutside,
@@ -85,6 +86,20 @@ export async function newestRuns(client: Client, only: Parameters<typeof jobRuns
 
 function isNewer(run: ListedRun, than: ListedRun): boolean {
   return isOpen(run) === isOpen(than) ? run.startTime > than.startTime : isOpen(run);
+}
+
+/** Returns the jobs of a task queue that were ended from outside since a time (epoch ms), and did not begin again, with what they left. */
+export async function endedSince(client: Client, taskQueue: string, sinceMs: number): Promise<JobOverview[]> {
+  const query = `WorkflowType = '${EXPORT_JOB}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed') AND CloseTime >= '${instantOf(sinceMs)}'`;
+  const lenient = clientForLists(client);
+  const ended: JobSummary[] = [];
+  for await (const { workflowId, runId, taskQueue: queue } of lenient.workflow.list({ query })) {
+    if (queue !== taskQueue) continue;
+    // It may have been recovered, started again or reset meanwhile.
+    const last = await describeLast(lenient, workflowId);
+    if (last?.runId === runId) ended.push(summaryOf(last));
+  }
+  return await withNumbers(client, ended);
 }
 
 /** Returns the jobs that have stopped and keep their backlog, so that they may be resumed. */

@@ -87,13 +87,19 @@ export async function lettersInStatus(
 /** Most expiring dead letters that are counted. */
 const MOST_EXPIRING = 20_000;
 
-/** Returns by job the dead letters that expire between two times (epoch ms). */
-export async function expiringLetters(client: Client, fromMs: number, untilMs: number): Promise<ExpiringLetters[]> {
+/** Returns by job the dead letters that expire between two times (epoch ms), of all task queues or `only` of one. */
+export async function expiringLetters(
+  client: Client,
+  fromMs: number,
+  untilMs: number,
+  only?: string,
+): Promise<ExpiringLetters[]> {
   const diedAt = (expiresMs: number): string => new Date(expiresMs - DEAD_LETTER_MS).toISOString();
   const query = `${LETTERS_WAIT} AND StartTime >= '${diedAt(fromMs)}' AND StartTime < '${diedAt(untilMs)}'`;
   const found = new Map<unknown, { letters: number; firstMs: number }>();
   let all = 0;
-  for await (const { memo, startTime } of clientForLists(client).workflow.list({ query })) {
+  for await (const { memo, startTime, taskQueue } of clientForLists(client).workflow.list({ query })) {
+    if (taskQueue !== (only ?? taskQueue)) continue;
     const job = memo?.['job'];
     const { letters, firstMs } = found.get(job) ?? { letters: 0, firstMs: Infinity };
     found.set(job, { letters: letters + 1, firstMs: Math.min(firstMs, startTime.getTime() + DEAD_LETTER_MS) });
