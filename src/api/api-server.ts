@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
 import type { ConnectConfig } from '../client/connect.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
@@ -60,6 +60,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     caller: Caller;
+    /** Ends its share of the requests that its caller may have at a time. */
+    leave?: (() => void) | undefined;
   }
   interface FastifyContextConfig {
     /** The rights that a caller needs, all of them; absent: none, and not even a key. */
@@ -128,6 +130,8 @@ const GRACE_MS = 7_000;
 const SILENT_MS = 180_000;
 /** After this many ms the API stops waiting for a connection's first request, and for the end of a request's headers. */
 const HEADERS_MS = 10_000;
+/** For so long, in ms, the request of a caller who has gone counts as one under way. */
+const GONE_MS = 15_000;
 /** How often, in ms, connections are checked for both; by default Node checks every 30 s. */
 const LOOK_MS = 1_000;
 const MOST_CONNECTIONS = 10_000;
@@ -184,6 +188,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
   const closeUnused = unusedConnections(app.server);
   app.decorateRequest('caller', undefined as never);
+  app.decorateRequest('leave', undefined);
   // An answer during closing is the last one on its connection, which would otherwise stay open.
   const closing = new AbortController();
   const over = new AbortController();
@@ -303,6 +308,14 @@ function unusedConnections(server: Server): () => void {
   return () => unused.forEach((socket) => socket.destroy());
 }
 
+/** Counts a request until it is answered. @throws Refused when its caller has too many */
+function enter(request: FastifyRequest, { raw }: FastifyReply, { usage }: Caller): void {
+  const leave = usage?.openRequest();
+  request.leave = leave;
+  // The work for a caller who has gone may go on.
+  raw.once('close', () => leave && !raw.writableFinished && setTimeout(leave, GONE_MS).unref());
+}
+
 interface Guards {
   readonly keys: ApiKeys;
   readonly callers: Callers;
@@ -331,6 +344,12 @@ function guard(app: FastifyInstance, { keys, callers, metrics, now }: Guards): v
     for (const named of [job, jobId]) if (typeof named === 'string' && !caller.mayJob(named)) throw keyLacksJob(named);
     if (caller.name !== undefined) metrics.keyUsed(caller.name);
     request.caller = caller;
+    // Triggers are many and cheap.
+    if (right !== 'trigger') enter(request, reply, caller);
+    done();
+  });
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    request.leave?.();
     done();
   });
 }

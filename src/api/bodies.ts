@@ -15,6 +15,8 @@ const BODY_BYTES = 4 * 1024 * 1024;
 const ALL_BODIES_BYTES = 256 * 1024 * 1024;
 /** The same for callers who have not proved who they are: for each ingest that checks signatures, and for signing in. */
 const UNPROVED_BYTES = 8 * 1024 * 1024;
+/** The memory that a body of lines takes while it is read: as much as its longest line may have. */
+const LINES_BYTES = 1024 * 1024;
 /** A part of a body takes this much memory besides its bytes. */
 const PART_BYTES = 256;
 /** After this many ms the API stops waiting for the end of a JSON body; an unproved caller has less time. */
@@ -57,9 +59,7 @@ export function readBodies(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: Readable) =>
     jsonBody(textOf(await bytesOf(request, payload)), request.routeOptions.config.mostBodyValues),
   );
-  app.addContentTypeParser(LINES, async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
-    return await Promise.resolve({ chunks: chunksOf(request, payload) });
-  });
+  app.addContentTypeParser(LINES, linesOf);
   app.addHook('onRequest', (request, reply, done) => {
     reply.raw.once('close', () => freeRoom(request));
     done();
@@ -75,9 +75,13 @@ export function readBodies(app: FastifyInstance): void {
 
 /** Also reads a CSV there, as it arrives. */
 export function readRows(app: FastifyInstance): void {
-  app.addContentTypeParser('text/csv', async (request: FastifyRequest, payload: Readable): Promise<LinesBody> => {
-    return await Promise.resolve({ chunks: chunksOf(request, payload) });
-  });
+  app.addContentTypeParser('text/csv', linesOf);
+}
+
+/** @throws Refused when there is no room for its lines */
+async function linesOf(request: FastifyRequest, payload: Readable): Promise<LinesBody> {
+  takeRoom(request, LINES_BYTES);
+  return await Promise.resolve({ chunks: chunksOf(request, payload) });
 }
 
 function isUnread({ complete, headers }: IncomingMessage): boolean {

@@ -128,12 +128,16 @@ export function hashOf(secret: string): string {
 /** A session ends when it was unused for this long, in ms; and this long after it began. */
 export const IDLE_MS = 30 * 60_000;
 export const LONGEST_MS = 12 * 3_600_000;
-/** Most sessions at a time; another one ends the session that was unused for longest. */
-const MOST_SESSIONS = 1_000;
+/** Most sessions of a key at a time; another one ends that key's session that was unused for longest. */
+const MOST_SESSIONS = 100;
 /** How long a link can sign somebody in, in ms. */
 export const LINK_MS = 10 * 60_000;
 /** The holder of a session: the owner of the key with this hash, or `link`. The latter is the person who started this process and opened its link. */
 export type SessionOf = { readonly keyHash: string } | 'link';
+
+function holderOf(of: SessionOf): string {
+  return of === 'link' ? of : of.keyHash;
+}
 
 interface Begun {
   readonly of: SessionOf;
@@ -158,8 +162,9 @@ export class Sessions {
     this.#forget(nowMs);
     const session = { of, endsAtMs: nowMs + LONGEST_MS, idleEndsAtMs: nowMs + IDLE_MS };
     this.#sessions.set(hashOf(token), session);
-    const [idlest] = this.#sessions.keys();
-    if (this.#sessions.size > MOST_SESSIONS && idlest !== undefined) this.#sessions.delete(idlest);
+    const holder = holderOf(of);
+    const same = [...this.#sessions].flatMap(([hash, one]) => (holderOf(one.of) === holder ? [hash] : []));
+    if (same.length > MOST_SESSIONS) this.#sessions.delete(same[0] ?? '');
     return session;
   }
 

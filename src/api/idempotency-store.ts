@@ -22,7 +22,14 @@ export interface Answer {
   readonly isProvisional?: boolean;
 }
 
+/** A repeat has the same: who asks, and the request by its path and `Idempotency-Key`. */
+export interface RepeatKey {
+  readonly caller: string;
+  readonly request: string;
+}
+
 interface Remembered {
+  readonly caller: string;
   readonly since: number;
   /** A digest of the body; undefined for a stream. */
   readonly fingerprint: string | undefined;
@@ -44,6 +51,8 @@ export class IdempotencyStore {
   /** By a digest of their key: a sender's key may be as long as a body. */
   readonly #requests = new Map<string, Remembered>();
   #bytes = 0;
+  /** By caller. */
+  readonly #bytesOf = new Map<string, number>();
 
   /** @param ofOther for a key that was used for another body: refuse the request, or treat it as new and forget the previous one. */
   constructor(clock: PushClock, now: () => number = Date.now, ofOther: 'refuse' | 'act' = 'refuse') {
@@ -53,19 +62,19 @@ export class IdempotencyStore {
   }
 
   /**
-   * @param named identifies a repeat: the caller, the path and the `Idempotency-Key`; undefined when the request may not be repeated.
+   * @param named undefined when the request may not be repeated.
    * @param body its text; undefined for a stream.
    * @param act does the request. Only a result below 300 counts as an answer; a repeat gets it with the first ten reasons.
    * @throws Refused when the key was used for another body
    */
   async once(
-    named: string | undefined,
+    named: RepeatKey | undefined,
     body: string | undefined,
     act: (atOf: (index: number) => string) => Promise<Answer>,
   ): Promise<Answer & { readonly isReplayed: boolean }> {
     if (named === undefined) return { ...(await act(this.#clock)), isReplayed: false };
     this.#forget();
-    const key = digestOf(named);
+    const key = digestOf(JSON.stringify([named.caller, named.request]));
     const fingerprint = body === undefined ? undefined : digestOf(body);
     const found = this.#requests.get(key);
     if (found?.fingerprint !== fingerprint && this.#ofOther === 'act') this.#drop(key);
@@ -87,6 +96,7 @@ export class IdempotencyStore {
     const latest = this.#requests.get(key);
     if (latest !== undefined && latest !== before) return await this.once(named, body, act);
     const request: Remembered = {
+      caller: named.caller,
       since: before?.since ?? this.#now(),
       fingerprint,
       atOf: before?.atOf ?? clockFrom(this.#clock()),
@@ -98,7 +108,7 @@ export class IdempotencyStore {
       ({ body: answered, isProvisional, ...answer }) => {
         if (answer.status >= 300 || fingerprint === undefined || isProvisional === true) return undefined;
         const json = shortened(answered);
-        if (this.#requests.get(key) === request) this.#bytes += json.length;
+        if (this.#requests.get(key) === request) this.#count(request.caller, json.length);
         request.bytes += json.length;
         return { ...answer, json };
       },
@@ -106,21 +116,36 @@ export class IdempotencyStore {
     );
     this.#drop(key);
     this.#requests.set(key, request);
-    this.#bytes += request.bytes;
+    this.#count(request.caller, request.bytes);
     return { ...(await acting), isReplayed: false };
   }
 
   #forget(): void {
     for (const [key, { since }] of this.#requests) {
-      const isFull = this.#requests.size > MOST || this.#bytes > MOST_BYTES;
-      if (!isFull && since > this.#now() - REMEMBERED_MS) return;
+      if (since > this.#now() - REMEMBERED_MS) break;
       this.#drop(key);
     }
+    while (this.#requests.size > MOST || this.#bytes > MOST_BYTES) this.#drop(this.#oldestOfGreatest());
+  }
+
+  /** Returns the oldest request of the caller whose answers take most: no caller makes the API forget those of others. */
+  #oldestOfGreatest(): string {
+    const most = Math.max(...this.#bytesOf.values());
+    for (const [key, { caller }] of this.#requests) if (this.#bytesOf.get(caller) === most) return key;
+    return '';
   }
 
   #drop(key: string): void {
-    this.#bytes -= this.#requests.get(key)?.bytes ?? 0;
+    const { caller, bytes } = this.#requests.get(key) ?? { caller: '', bytes: 0 };
     this.#requests.delete(key);
+    this.#count(caller, -bytes);
+  }
+
+  #count(caller: string, bytes: number): void {
+    this.#bytes += bytes;
+    const own = (this.#bytesOf.get(caller) ?? 0) + bytes;
+    if (own === 0) this.#bytesOf.delete(caller);
+    else this.#bytesOf.set(caller, own);
   }
 }
 

@@ -199,7 +199,7 @@ async function taken(
   if (unwanted.signal.aborted && reading.changes.some((change) => !('reason' in change))) throw new ExpressionsBusy();
   options.ingests.countRequest(ingest.name, reading);
   const { messageId } = reading;
-  const key = messageId === undefined ? undefined : `${ingest.name}\n${messageId}`;
+  const key = messageId === undefined ? undefined : { caller: ingest.name, request: messageId };
   const answering = repeats.once(key, repeatKey(ingest, reading), async (atOf) => {
     const intake = new Intake(options.intake, senderOf(ingest), undefined, atOf);
     const isBad = await takenBy(ingest, reading, intake, options);

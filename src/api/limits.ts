@@ -18,15 +18,23 @@ export class TokenBucket {
 
 /** Half of what all bodies may have together, so that nobody takes the room of all others. */
 const BYTES_IN_FLIGHT = 128 * 1024 * 1024;
+/** Several people who load a page. Each may cost a question to a job or a worker. */
+const REQUESTS_IN_FLIGHT = 32;
 /** More than people have pages open. */
 const STREAMS = 100;
 /** Seconds until room may be free again. */
 const RETRY_S = 2;
 
+/** A key may sign in this many times, and once more after each of these times, in ms. */
+const SIGN_INS_AT_ONCE = 20;
+const SIGN_IN_EVERY_MS = 3_000;
+
 /** The use that one key or one ingest makes of the API now, and its limits. */
 export class Usage {
   #limits: ConfiguredLimits = {};
   readonly #requests = new TokenBucket();
+  readonly #signIns = new TokenBucket();
+  #inFlight = 0;
   #bytes = 0;
   #streams = 0;
   /** When the last request came, in epoch ms. */
@@ -48,6 +56,25 @@ export class Usage {
     if (retryAfterS !== undefined) throw tooMany(`${rate} requests a second`, retryAfterS);
   }
 
+  /** Returns what to call, once or more, at the end of the request. @throws Refused */
+  openRequest(): () => void {
+    const { requestsInFlight = REQUESTS_IN_FLIGHT } = this.#limits;
+    if (this.#inFlight >= requestsInFlight) throw tooMany(`${requestsInFlight} requests at a time`, RETRY_S);
+    this.#inFlight += 1;
+    let open = 1;
+    return () => {
+      this.#inFlight -= open;
+      open = 0;
+    };
+  }
+
+  /** Each is a deed in the history, which lasts. @throws Refused */
+  addSignIn(nowMs: number): void {
+    this.addRequest(nowMs);
+    const retryAfterS = this.#signIns.add(nowMs, SIGN_INS_AT_ONCE, SIGN_IN_EVERY_MS);
+    if (retryAfterS !== undefined) throw tooMany(`${60_000 / SIGN_IN_EVERY_MS} sign-ins a minute`, retryAfterS);
+  }
+
   /** @throws Refused, when these bytes count all the same, until as many are taken away */
   addBytes(bytes: number): void {
     this.#bytes += bytes;
@@ -65,6 +92,6 @@ export class Usage {
 }
 
 function tooMany(what: string, retryAfterS: number): Refused {
-  const detail = `This key or ingest may have ${what}: "limits" in the configuration.`;
+  const detail = `This key or ingest may have ${what}.`;
   return new Refused(429, 'TooManyRequests', detail, { retryAfterS });
 }

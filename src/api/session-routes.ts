@@ -128,6 +128,7 @@ export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOption
       }
       if (!holder.caller.may('read'))
         throw new Refused(403, 'NotAllowed', 'The console shows nothing to this API key: it lacks the right "read".');
+      holder.caller.usage?.addSignIn(now());
       endSession(request, sessions);
       const token = newToken();
       const session = sessions.begin(holder.of, token, now());

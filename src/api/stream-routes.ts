@@ -146,6 +146,7 @@ interface EventStream {
 export function eventStream(reply: FastifyReply, closing: AbortSignal, mayStill: () => boolean): EventStream {
   const { raw } = reply;
   const leave = reply.request.caller.usage?.openStream();
+  reply.request.leave?.();
   const gone = new AbortController();
   raw.once('close', () => {
     leave?.();

@@ -10,7 +10,7 @@ import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodi
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';
 import { FAILURES, problem, Refused, refusalOf } from './refusal.ts';
-import type { Answer, IdempotencyStore } from './idempotency-store.ts';
+import type { Answer, IdempotencyStore, RepeatKey } from './idempotency-store.ts';
 
 /** Lines of a stream that go to jobs together, and their characters: more would take memory, fewer more signals. */
 const LINES_AT_ONCE = 500;
@@ -107,7 +107,7 @@ function described(isOfJob: boolean): object {
   };
 }
 
-function repeatKey({ headers, caller, url }: TriggersRequest): string | undefined {
+function repeatKey({ headers, caller, url }: TriggersRequest): RepeatKey | undefined {
   const key = headers['idempotency-key'];
   if (key === undefined) return undefined;
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key))
@@ -116,7 +116,7 @@ function repeatKey({ headers, caller, url }: TriggersRequest): string | undefine
       'InvalidIdempotencyKey',
       'An Idempotency-Key must have 1 to 255 characters of ASCII, without spaces.',
     );
-  return [caller.name ?? '', url, key].join('\n');
+  return { caller: caller.name ?? '', request: `${url}\n${key}` };
 }
 
 /** Accepts a whole body. The answer lists what was accepted, even if that ended early. */

@@ -118,6 +118,8 @@ const limits = z
     requestsPerSecond: z.number().positive('This must be above 0.').max(1_000_000).optional(),
     /** Bytes of its bodies that are being read or answered. Default: 128 MiB. */
     bytesInFlight: z.number().int().positive().optional(),
+    /** Requests at a time, but for triggers and streams. Default: 32. */
+    requestsInFlight: z.number().int().positive().optional(),
     /** Streams of server-sent events. Default: 100. */
     streams: z.number().int().nonnegative().optional(),
   })
@@ -132,7 +134,7 @@ const ingestSchema = z
     expressions: z.strictObject({ ...expressionsShape, id: expression.optional() }).optional(),
     /** The only jobs that get triggers: while one of them does not run, all that is for them waits. Default: every running job that subscribes. */
     jobs: onlyJobs,
-    limits: limits.unwrap().omit({ streams: true }).optional(),
+    limits: limits.unwrap().omit({ requestsInFlight: true, streams: true }).optional(),
     /** The status for bad data. Default: by preset. */
     badDataStatus: z.union([z.literal(422), z.literal(200)], { error: 'This must be 422 or 200.' }).optional(),
     signature: z

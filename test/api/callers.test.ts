@@ -83,14 +83,16 @@ test('a session that was ended is no more, and no other ends with it', () => {
   expect([sessions.find('a', 1), sessions.find('b', 1)?.of]).toEqual([undefined, 'link']);
 });
 
-test('the API remembers a thousand sessions; one more ends the session that was unused for longest', () => {
+test('[S49] the API remembers a hundred sessions of a key; one more ends that key’s session that was unused for longest', () => {
   const sessions = new Sessions();
-  for (let i = 0; i < 1_000; i++) sessions.begin(OF, `s${i}`, 0);
+  sessions.begin({ keyHash: 'other' }, 'of another key', 0);
+  for (let i = 0; i < 100; i++) sessions.begin(OF, `s${i}`, 0);
   sessions.use('s0', 1);
   sessions.begin(OF, 'another', 2);
   expect(sessions.find('s0', 3)).toBeDefined();
   expect(sessions.find('s1', 3)).toBeUndefined();
   expect(sessions.find('s2', 3)).toBeDefined();
+  expect(sessions.find('of another key', 3)).toBeDefined();
 });
 
 test('[S39] a link lets in once, for ten minutes, and not when there is a newer one', () => {

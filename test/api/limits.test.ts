@@ -68,6 +68,53 @@ test('[S49] the bodies of a key have no more bytes at a time than it may', async
   expect(await triggers('small', 1_000)).toMatchObject({ status: 400 });
 });
 
+test('[S49] a key has no more requests at a time than it may, triggers and streams aside; others ask meanwhile', async () => {
+  const counting = countingJobs();
+  let answer = (): void => undefined;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  counting.jobs.list = async () => {
+    await held;
+    return [];
+  };
+  const api = await apiWith({ few: { requestsInFlight: 2 }, other: {} }, { jobs: counting.jobs });
+  const list = (key: string) => askOf(api, '/v1/jobs', by(key));
+  const refused: unknown[] = [];
+  let five: Promise<number>[] = [];
+  await new Promise<void>((resolve) => {
+    five = Array.from({ length: 5 }, async () => {
+      const one = await list('few');
+      if (one.status !== 200 && refused.push(one) === 3) resolve();
+      return one.status;
+    });
+  });
+  expect(refused).toMatchObject(Array(3).fill(TOO_MANY));
+  expect(await askOf(api, '/v1/triggers', { ...by('few'), body: 'no JSON' })).toMatchObject({ status: 400 });
+  expect((await streamOf(api.url, 'other')).status).toBe(200);
+  const others = list('other');
+  answer();
+  expect((await Promise.all([...five, others.then(({ status }) => status)])).toSorted()).toEqual([
+    200, 200, 200, 429, 429, 429,
+  ]);
+  expect(await list('few')).toMatchObject({ status: 200 });
+});
+
+test('[S49] a body of lines counts as a megabyte for as long as it comes', async () => {
+  const api = await apiWith({ small: { bytesInFlight: 1_500_000 }, other: {} });
+  const { hostname, port } = new URL(api.url);
+  const slow = connect(Number(port), hostname);
+  endings.push(() => slow.destroy());
+  const lines = { 'content-type': 'application/x-ndjson' };
+  const head = ['authorization: Bearer small', 'content-type: application/x-ndjson', 'transfer-encoding: chunked'];
+  slow.write(`POST /v1/triggers HTTP/1.1\r\nhost: ${hostname}\r\n${head.join('\r\n')}\r\n\r\n`);
+  const send = (key: string) =>
+    askOf(api, '/v1/triggers', { body: 'no JSON\n', headers: { ...lines, ...by(key).headers } });
+  for (let answer = await send('small'); answer.status !== 429; answer = await send('small'));
+  expect(await send('small')).toMatchObject(TOO_MANY);
+  expect(await send('other')).not.toMatchObject(TOO_MANY);
+  slow.destroy();
+  for (let answer = await send('small'); answer.status === 429; answer = await send('small'));
+});
+
 const SECRET = 'a secret of at least 24 characters';
 const ingests = ingestsSchema.parse({
   limited: { preset: 'segment', signature: { secret: SECRET }, limits: { requestsPerSecond: 0.01 } },

@@ -41,6 +41,16 @@ async function statusOf(api: ApiServer, path: string, headers: object, more: obj
 }
 
 describe('signing in', () => {
+  test('[S49] a key signs in twenty times at once, then waits: each is a deed that lasts', async () => {
+    const deeds: LoggedDeed[] = [];
+    const api = await anApi(KEYS, { onDeed: (deed) => deeds.push(deed) });
+    const statuses = [];
+    for (let i = 0; i < 22; i++) statuses.push((await signedIn(api, { key: viewer.secret })).status);
+    expect(statuses.toSorted()).toEqual([...Array(20).fill(200), 429, 429]);
+    expect(deeds).toHaveLength(20);
+    expect(await signedIn(api, { key: boss.secret })).toMatchObject({ status: 200 });
+  });
+
   test('[S39] signing in with a key sets a cookie without the key, hidden from scripts and other sites', async () => {
     const api = await anApi();
     const { status, headers, body } = await signedIn(api, { key: viewer.secret });

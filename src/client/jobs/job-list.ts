@@ -88,7 +88,7 @@ function isNewer(run: ListedRun, than: ListedRun): boolean {
   return isOpen(run) === isOpen(than) ? run.startTime > than.startTime : isOpen(run);
 }
 
-/** Returns the jobs of a task queue that were ended from outside since a time (epoch ms), and did not begin again, with what they left. */
+/** Returns jobs of a task queue that were ended from outside since a time (epoch ms), and what they left. They did not begin again. */
 export async function endedSince(client: Client, taskQueue: string, sinceMs: number): Promise<JobOverview[]> {
   const query = `WorkflowType = '${EXPORT_JOB}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Failed') AND CloseTime >= '${instantOf(sinceMs)}'`;
   const lenient = clientForLists(client);
