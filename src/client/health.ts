@@ -196,6 +196,7 @@ const workerHealth: z.ZodType<WorkerHealth> = z.object({
   nowMs: z.number(),
   payloadKeys: z.array(text),
   authorizations: z.array(text),
+  fingerprints: z.record(text, text).optional(),
   hasDeliveryLog: z.boolean(),
   problems: z.record(z.string(), text),
   disks: z.array(z.union([z.object({ folder: text, freeBytes: z.number() }), z.object({ folder: text, code: text })])),

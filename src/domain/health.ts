@@ -88,6 +88,8 @@ export interface WorkerHealth {
   readonly payloadKeys: readonly string[];
   /** The names of its authorizations. */
   readonly authorizations: readonly string[];
+  /** By the names of its authorizations: alike in workers where the authorization is the same. Absent: an earlier release. */
+  readonly fingerprints?: Readonly<Record<string, string>> | undefined;
   readonly hasDeliveryLog: boolean;
   /** In words. */
   readonly problems: Partial<Readonly<Record<WorkerPart, string>>>;
@@ -263,7 +265,7 @@ export function workerFindings(asked: AskedWorkers, own: readonly Expiring[], no
     ...findings('payload-keys', [...refused, ...of('payloadKeys', 'failed'), ...withoutKeys], { keys }),
     ...clockFindings(answers),
     ...findings('source', of('source', 'failed')),
-    ...findings('configuration', [...of('configuration', 'warning'), ...withoutAuthorizations]),
+    ...findings('configuration', [...of('configuration', 'warning'), ...withoutAuthorizations, ...differing(answers)]),
     ...logFindings(answers, of('deliveryLog', 'failed')),
     ...diskFindings(answers),
     ...expiryFindings(answers, own, nowMs),
@@ -291,6 +293,27 @@ function lacking(
   return answers.flatMap(({ worker, [part]: names }): Trouble[] => {
     const missing = all.filter((name) => !names.includes(name));
     return missing.length === 0 ? [] : [{ ...trouble, worker, facts: { missing } }];
+  });
+}
+
+/** Returns the authorizations that are not the same in all workers that have them: a job may be refused by chance. */
+function differing(answers: readonly AnsweringWorker[]): Trouble[] {
+  const all = answers.flatMap(({ worker, fingerprints = {} }) =>
+    Object.entries(fingerprints).map(([name, print]) => ({ name, print, worker })),
+  );
+  return [...new Set(all.map(({ name }) => name))].flatMap((authorization): Trouble[] => {
+    const own = all.filter(({ name }) => name === authorization);
+    const prints = [...new Set(own.map(({ print }) => print))];
+    const workersWith = (print: string) => own.flatMap((one) => (one.print === print ? one.worker : []));
+    if (prints.length < 2) return [];
+    return [
+      {
+        state: 'warning',
+        facts: { authorization, workers: prints.map((print) => workersWith(print).join(' and ')) },
+        problem: `The secrets or settings of the authorization ${authorization} are not the same in all workers.`,
+        remedy: 'Give all workers of this task queue the same authorization. They take it over within seconds.',
+      },
+    ];
   });
 }
 

@@ -1,5 +1,8 @@
+import { scrypt } from 'node:crypto';
+import { promisify } from 'node:util';
 import type { AuthorizationConfig } from '../config/authorization-config.ts';
 import type { AuthorizationListing } from '../contract/audience.ts';
+import { isRecord } from '../domain/json.ts';
 import { shownUrl } from '../domain/shown.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { type AccessToken, AccessTokens, fetchToken, TokenUnavailable } from './access-tokens.ts';
@@ -81,6 +84,19 @@ export class Authorizations {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /**
+   * A fingerprint of each by its name, for comparing workers: the same where secrets and settings are the same. One after the other, since
+   * each takes a core for a moment; one that has not changed costs nothing again.
+   *
+   * @param taskQueue fingerprints of different task queues say nothing about each other.
+   */
+  async fingerprints(taskQueue: string): Promise<Readonly<Record<string, string>>> {
+    const found: [string, string][] = [];
+    for (const [name, one] of this.#byName)
+      found.push([name, await one.fingerprint(JSON.stringify([taskQueue, name]))]);
+    return Object.fromEntries(found);
+  }
+
   /** The names of the headers that requests under this name carry, in small letters. */
   headersOf(name: string): ReadonlySet<string> {
     return this.#byName.get(name)?.headerNames ?? new Set();
@@ -136,10 +152,11 @@ class Authorization {
   readonly #fixed: Pick<RequestAuthorization, 'headers' | 'query' | 'identity' | 'secrets' | 'reaches'>;
   readonly #keys: readonly { readonly key: SigningKey; readonly untilMs: number }[];
   readonly #tokens: AccessTokens | undefined;
+  #fingerprint: Promise<string> | undefined;
 
   constructor(config: AuthorizationConfig, agents: GuardedAgents, fetched: TokenFetched) {
     const { origins, oauth2, clientCertificate: identity } = config;
-    this.#json = JSON.stringify(config);
+    this.#json = sortedJson(config);
     this.listing = listingOf(config);
     this.jobs = config.jobs;
     this.#origins = new Set(origins.map((origin) => new URL(origin).origin));
@@ -161,7 +178,13 @@ class Authorization {
   }
 
   isOf(config: AuthorizationConfig): boolean {
-    return this.#json === JSON.stringify(config);
+    return this.#json === sortedJson(config);
+  }
+
+  /** @param salt the same whenever it is asked. */
+  fingerprint(salt: string): Promise<string> {
+    this.#fingerprint ??= slowHash(this.#json, salt, FINGERPRINT_BYTES).then((bytes) => bytes.toString('hex'));
+    return this.#fingerprint;
   }
 
   /** @param mayHaveTemplate whether the rest of the path, from a template's first tag on, is not known yet. */
@@ -198,6 +221,21 @@ class Authorization {
   #liveKeys(): SigningKey[] {
     return this.#keys.filter(({ untilMs }) => Date.now() < untilMs).map(({ key }) => key);
   }
+}
+
+/**
+ * Everybody who reads Temporal's histories can read fingerprints. Workers share nothing secret that could be the key of an HMAC, so a weak password
+ * could be found by guesses. With scrypt (at Node's defaults: 16 MiB, some 50 ms) each guess is costly. With two bytes, an attacker learns
+ * 16 bits of a secret at most: of a million guesses, some fifteen fit. The price is that one of 65,536 differences is not noticed.
+ */
+const slowHash = promisify<string, string, number, Buffer>(scrypt);
+const FINGERPRINT_BYTES = 2;
+
+/** The same text for the same configuration, in whichever order a file gives its keys. */
+function sortedJson(config: AuthorizationConfig): string {
+  return JSON.stringify(config, (_, value: unknown) =>
+    isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
+  );
 }
 
 /** The path that `shownUrl` shows for any. */

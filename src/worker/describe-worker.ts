@@ -15,13 +15,15 @@ export interface DescribedWorker {
   readonly config: Config;
   /** The authorizations in use now. */
   readonly authorizations: Config['authorizations'];
+  /** The fingerprints of these authorizations, by name. */
+  readonly fingerprints: WorkerHealth['fingerprints'];
   readonly connection: ConnectConfig;
   readonly readiness: Readiness;
 }
 
 /** Returns the answer of a worker to `triggers doctor`. Nothing in it is secret. */
 export async function describeWorker(described: DescribedWorker): Promise<WorkerHealth> {
-  const { worker, config, authorizations, connection, readiness } = described;
+  const { worker, config, authorizations, fingerprints, connection, readiness } = described;
   const { deliveryLog, watch, payloadKeys, network } = config;
   const folders = [deliveryLog?.folder, watch.folder].filter((folder) => folder !== undefined);
   const keys = [...readPayloadKeys(payloadKeys).byId.values()];
@@ -30,6 +32,7 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
     release: release(),
     payloadKeys: keys.flatMap((key) => (key === undefined ? [] : [`${key.id}/${key.check}`])),
     authorizations: Object.keys(authorizations),
+    fingerprints,
     hasDeliveryLog: deliveryLog !== undefined,
     problems: await readiness.problems(['source', 'configuration', 'payloadKeys', 'deliveryLog']),
     disks: await Promise.all(folders.map(diskOf)),

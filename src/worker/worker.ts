@@ -152,11 +152,12 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
     ...world,
     ...temporalPorts(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
-    describeWorker: () =>
+    describeWorker: async () =>
       describeWorker({
         worker: WRITER,
         ...options,
         authorizations: reload?.current() ?? config.authorizations,
+        fingerprints: await world.authorizations.fingerprints(taskQueue),
         readiness,
       }),
   };

@@ -9,6 +9,7 @@ const WELL = {
   nowMs: 5,
   payloadKeys: ['k1/ab'],
   authorizations: [],
+  fingerprints: { crm: '0a1b' },
   hasDeliveryLog: true,
   problems: { source: 'It is away.' },
   disks: [
@@ -21,6 +22,8 @@ const WELL = {
 test('the answer of a worker is read, also with more in it than this program knows', () => {
   expect(readWorkerHealth('q', WELL)).toEqual(WELL);
   expect(readWorkerHealth('q', { ...WELL, uptimeMs: 3 })).toEqual(WELL);
+  const { fingerprints: _, ...older } = WELL;
+  expect(readWorkerHealth('q', older)).toEqual(older);
 });
 
 test("an answer that cannot be read is that worker's failure, and hides no other finding", () => {
@@ -32,6 +35,7 @@ test("an answer that cannot be read is that worker's failure, and hides no other
     { ...WELL, problems: { source: { toString: 1 } } },
     { ...WELL, disks: [{ folder: {} }] },
     { ...WELL, payloadKeys: 'all' },
+    { ...WELL, fingerprints: { crm: {} } },
     { ...WELL, expiring: [{ of: {}, at: 5 }] },
   ])
     expect(() => readWorkerHealth('q', wrong)).toThrow(WorkerFailed);

@@ -262,6 +262,19 @@ test('workers of a task queue that differ in their authorizations or in having a
   ]);
 });
 
+test('an authorization that is not the same in all workers is a warning, which names it and who has the same', () => {
+  const has = (name: string, fingerprints?: Record<string, string>) =>
+    worker({ worker: name, authorizations: ['crm', 'mail'], ...(fingerprints === undefined ? {} : { fingerprints }) });
+  const known = [has('1@a', { crm: 'aa', mail: 'cc' }), has('2@b', { crm: 'aa', mail: 'cc' })];
+  expect(codes(of(...known, has('3@c')))).toEqual([]); // Of a release without fingerprints.
+  const found = of(...known, has('3@c', { crm: 'bb', mail: 'cc' })).filter(({ state }) => state !== 'ok');
+  expect(found).toMatchObject([
+    { check: 'configuration', state: 'warning', facts: { authorization: 'crm', workers: ['1@a and 2@b', '3@c'] } },
+  ]);
+  // Fingerprints stay between the workers and the program that compares them.
+  expect(JSON.stringify(found)).not.toMatch(/aa|bb/);
+});
+
 test('a clock that is more than half a second apart is a warning: of a worker, and of the program that asks', () => {
   expect(codes(of(worker({ aheadMs: 500, askerAheadMs: -500 })))).toEqual([]);
   expect(of(worker({ aheadMs: 501 }), worker({ worker: '2@b', askerAheadMs: 0 }))).toContainEqual(

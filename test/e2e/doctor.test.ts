@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
 import { findHealth } from '../../src/client/health.ts';
+import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { expiringLetters } from '../../src/client/jobs/waiting-letters.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
@@ -109,6 +110,15 @@ test('it finds what is wrong, by code, and ends with 1', async () => {
   // Jobs that no worker can answer for cost no time.
   expect(health.findings.filter(({ job }) => job === unserved)).toEqual([]);
   for (const one of health.findings) if (one.state === 'failed') expect(one.remedy).toBeDefined();
+});
+
+test('a worker tells a fingerprint of each of its authorizations, and nothing else of their secrets', async () => {
+  const answer = await workerRpc(lab.client, lab.taskQueue, 'describeWorker', null);
+  expect(answer).toMatchObject({
+    authorizations: ['crm'],
+    fingerprints: { crm: expect.stringMatching(/^[0-9a-f]{4}$/) },
+  });
+  expect(JSON.stringify(answer)).not.toContain('PRIVATE KEY');
 });
 
 test('a job that its endpoint has made pause is not well, with why', async () => {

@@ -192,3 +192,29 @@ test('the names can be listed, and the secrets are not shown', () => {
   expect(authorizations.names).toEqual(['crm']);
   expect(inspect(authorizations, { depth: 9 }) + JSON.stringify(authorizations)).not.toMatch(/s3cret|AQEB/);
 });
+
+test('[S50] a fingerprint tells 16 bits, and whether secrets and settings under a name are the same on a task queue', async () => {
+  const { crm } = CRM;
+  if (crm === undefined) throw new Error('It is above.');
+  const of = async (config: Inputs, taskQueue = 'q') => await authorizationsOf(config).fingerprints(taskQueue);
+  const { crm: known } = await of(CRM);
+  expect(known).toMatch(/^[0-9a-f]{4}$/);
+  expect(await of({ crm: { ...crm, headers: { 'x-tenant': '7', ...crm.headers } } })).toEqual({ crm: known });
+  const others = await Promise.all([
+    of({ crm: { ...crm, queryParameters: { key: 's3cret&mor3' } } }),
+    of({ crm: { ...crm, paths: ['/hooks'] } }),
+    of({ news: crm }),
+    of(CRM, 'r'),
+  ]);
+  for (const other of others) expect(Object.values(other)).not.toEqual([known]);
+});
+
+test('a fingerprint is that of the secret in use, also after a secret was replaced', async () => {
+  const [before, after] = ['old', 'new'].map((bearer): Inputs => ({ crm: { origins: [HOOKS], bearer } }));
+  const authorizations = authorizationsOf(before ?? {});
+  const first = await authorizations.fingerprints('q');
+  authorizations.replace(configured(after ?? {}));
+  const second = await authorizations.fingerprints('q');
+  expect(second).not.toEqual(first);
+  expect(second).toEqual(await authorizationsOf(after ?? {}).fingerprints('q'));
+});
