@@ -23,6 +23,8 @@ export interface DeliverDependencies {
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
+  /** As Temporal names this worker. */
+  readonly worker: string;
   /** Whether this worker was frozen until a moment ago: a slice that it receives may then be stale. */
   readonly hasStalled: () => boolean;
   /** Tells the job that a running slice keeps only this many of its permits. */
@@ -57,7 +59,7 @@ export function createDeliver(dependencies: DeliverDependencies): Activities['de
     // server's. In both cases the job dispatches its triggers again at once.
     if (dependencies.hasStalled() || Date.now() >= (slice.notAfterMs ?? Infinity)) {
       await sleep(STALLED_WAIT_MS);
-      return report(settled, NOTHING_SENT, starts);
+      return report(settled, NOTHING_SENT, starts, dependencies.worker);
     }
     const { metrics, logsAttempts = false } = dependencies;
     const jobId = jobIdOf(workflowId);
@@ -68,7 +70,7 @@ export function createDeliver(dependencies: DeliverDependencies): Activities['de
     try {
       const sending = { slice, settled, telemetry, starts, workflowId };
       const sent = await beating(() => send(dependencies, sending), heartbeats(context, settled));
-      return report(settled, sent, starts);
+      return report(settled, sent, starts, dependencies.worker);
     } finally {
       telemetry.close();
     }
@@ -228,7 +230,12 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-function report(settled: SettledTriggers, { sendingMs, ...sent }: Sent, starts: PacedStarts | undefined): SliceReport {
+function report(
+  settled: SettledTriggers,
+  { sendingMs, ...sent }: Sent,
+  starts: PacedStarts | undefined,
+  worker: string,
+): SliceReport {
   const failed: FailedAttempt[] = [...settled.failed.values()].sort((a, b) => a.index - b.index);
   return {
     failed,
@@ -237,5 +244,6 @@ function report(settled: SettledTriggers, { sendingMs, ...sent }: Sent, starts: 
     ...(starts === undefined ? {} : { spacing: starts.handOver() }),
     ...sent,
     ...settled.openHalved(),
+    ...(failed.length === 0 ? {} : { worker }),
   };
 }

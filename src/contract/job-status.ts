@@ -63,6 +63,8 @@ export interface LastFailure {
   /** Its verdict, where the job's `answers` decide it. */
   readonly as?: DecidedVerdict;
   readonly answer?: string;
+  /** The worker that it happened to, `1234@host`, as far as that is known. */
+  readonly worker?: string;
 }
 
 export interface EndpointStatus {

@@ -148,6 +148,8 @@ export interface SliceReport {
   /** With batches, how many requests were made; absent: one for each trigger that is not unsent. */
   readonly requests?: number;
   readonly halved?: HalvedBatches;
+  /** The worker that got the failures, as Temporal names it; absent: there are none, or it is of an earlier release. */
+  readonly worker?: string;
 }
 
 /**

@@ -82,6 +82,7 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
   if (!unsent.every((place): place is number => isPlace(place, size))) return undefined;
   const spacing = readSpacing(raw['spacing']);
   const requests = readMs(raw['requests']);
+  const worker = raw['worker'];
   return {
     failed,
     unsent,
@@ -89,8 +90,12 @@ export function readReport(raw: unknown, size: number): SliceReport | undefined 
     ...(spacing === undefined ? {} : { spacing }),
     ...(requests === undefined ? {} : { requests }),
     ...readHalved(raw['halved'], size),
+    ...(typeof worker === 'string' ? { worker: worker.slice(0, MOST_NAME) } : {}),
   };
 }
+
+/** Most characters of a worker's name: it is carried from run to run. */
+const MOST_NAME = 200;
 
 /** Reads the halved batches. Only the next batches depend on them, so unreadable entries are left out. */
 function readHalved(raw: unknown, size: number): { readonly halved?: HalvedBatches } {

@@ -125,7 +125,9 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
     },
     {
       name: 'Last failure',
-      value: lastFailure && `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(': ', lastFailure.answer)}`,
+      value:
+        lastFailure &&
+        `${failureInWords(lastFailure)}, ${time(lastFailure.at)}${after(', in worker ', lastFailure.worker)}${after(': ', lastFailure.answer)}`,
     },
     {
       name: kindOfBackfill(backfill),

@@ -318,6 +318,7 @@ async function openWorld(
     logsAttempts: config.logLevel === 'debug',
     authorizations,
     hasStalled: () => stalls.hasStalled(),
+    worker: WRITER,
     userAgent: `audience-triggers/${release()}`,
     requestTimeoutMs,
     alertBacklogMs: config.alerts.backlogMinutes * 60_000,

@@ -22,6 +22,9 @@ import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 import { SETTINGS } from '../support/delivery-settings.ts';
 
+/** The name of the worker that delivers. */
+export const WORKER = '1@here';
+
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 
 /** A trigger of somebody, with a profile unless it says otherwise; each has a time of its own. */
@@ -110,6 +113,7 @@ export class SliceLab {
       poster: this.#poster,
       authorizations: this.authorizations,
       userAgent: 'audience-triggers/test',
+      worker: WORKER,
       hasStalled: () => this.hasStalled,
       metrics: this.metrics,
       tracing: this.tracing,

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../src/contract/trigger.ts';
 import { parseJson } from '../../src/domain/json.ts';
 import { SourceError } from '../../src/sources/source.ts';
 import { answerWhen } from '../support/patience.ts';
-import { bare, people, SliceLab, tracingWith, trigger } from './a-slice.ts';
+import { bare, people, SliceLab, tracingWith, trigger, WORKER } from './a-slice.ts';
 
 test('a slice in which all goes well gives an empty report', async () => {
   const lab = await SliceLab.open();
@@ -37,7 +37,7 @@ test('after a failure the later triggers of that person stay unsent, and others 
     trigger('1'),
     trigger('2'),
   ]);
-  expect(report).toMatchObject({ failed: [{ index: 1, status: 500, answer: 'no' }], unsent: [2, 3] });
+  expect(report).toMatchObject({ failed: [{ index: 1, status: 500, answer: 'no' }], unsent: [2, 3], worker: WORKER });
   expect(lab.receiver.ledger.delivered).toBe(2);
 });
 

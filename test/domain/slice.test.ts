@@ -148,6 +148,11 @@ test('a failure that refers to an unreported one is unreadable, and never a deli
     ).toMatchObject([{ index: 0, code: 'REPORT_UNREADABLE' }]);
 });
 
+test('the worker that got the failures is read, and its name is cut', () => {
+  const read = (worker: unknown) => readReport({ failed: [], unsent: [], sendingMs: 1, worker }, 3)?.worker;
+  expect([read('1@a'), read('x'.repeat(1_000))?.length, read({})]).toEqual(['1@a', 200, undefined]);
+});
+
 test('the sizes of halved batches are read as far as possible', () => {
   const halved = [[0, 4], [1, 0], [7, 2], [2], 'x', [2, 1.5], [2, 1], [1, 2, true], [1, 2, 7]];
   const known = [

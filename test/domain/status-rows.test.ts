@@ -52,6 +52,7 @@ test('a status has a row for each fact that applies, and none for the others', (
     'no fewer dead letters than wait': rows({ deadLetters: 464, deadLettersWaiting: 808 }),
     throttled: rows({ waits: { endpoint: at } }),
     'the last delivery and failure': rows({ lastDeliveredAt: second, lastFailure: { at, code: 'ECONNREFUSED' } }),
+    'the worker that was refused': rows({ lastFailure: { at, status: 401, answer: 'no', worker: '1@a' } }),
     'an unhealthy endpoint': rows({ endpoint: { state: 'unhealthy', nextProbeAt: at, advice: 'Check the URL.' } }),
     'a probe that is being sent': rows({ ...unhealthy, inFlight: 1 }),
     'no probe while it is paused': rows({ ...unhealthy, state: 'paused' }),

@@ -2,6 +2,7 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
+import { definedOf } from '../json.ts';
 import {
   WORKER_FAULT_DELAY_MS,
   PROFILE_DELAYS_MS,
@@ -95,7 +96,14 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   }
   const { backfill } = state;
   const before = backfill?.counts.delivered ?? 0;
-  const settling = { slice, now, isUnclear, chances: new Map<number, number>(), shared: requestSizes(report.failed) };
+  const settling = {
+    slice,
+    now,
+    isUnclear,
+    chances: new Map<number, number>(),
+    shared: requestSizes(report.failed),
+    worker: report.worker,
+  };
   for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
@@ -152,6 +160,8 @@ interface Settling {
   readonly chances: Map<number, number>;
   /** How many triggers each failed request was about, by its first. */
   readonly shared: ReadonlyMap<number, number>;
+  /** The worker of the slice, where it is known. */
+  readonly worker?: string | undefined;
 }
 
 function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, number> {
@@ -267,8 +277,8 @@ function settleFailure(
   attempt: FailedAttempt,
   verdict: Verdict,
 ): void {
-  const { slice, now } = settling;
-  if (VERDICTS[verdict].isShown) state.lastFailure = failureOf(attempt, now);
+  const { slice, now, worker } = settling;
+  if (VERDICTS[verdict].isShown) state.lastFailure = { ...failureOf(attempt, now), ...definedOf({ worker }) };
   const current = slice.revision === state.job.revision;
   switch (verdict) {
     case 'transient':

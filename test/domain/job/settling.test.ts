@@ -471,6 +471,17 @@ test('an attempt whose place is clear failed, even if how it failed is not', () 
   expect(job.status).toMatchObject({ delivered: 4, waiting: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
 
+test('the last failure names the worker that got it, also in the next run, and its dead letter does not', () => {
+  const { job, sliceId } = aJobWithASlice();
+  const report = { failed: [{ index: 1, status: 400, durationMs: 1 }], unsent: [], sendingMs: 1, worker: '1@b' };
+  settleSlice(job.state, sliceId, report, job.now);
+  job.running.length = 0;
+  job.nextRun();
+  expect(job.status.lastFailure).toMatchObject({ status: 400, worker: '1@b' });
+  job.dispatch();
+  expect(job.dead[0]?.failure).not.toHaveProperty('worker');
+});
+
 test('a trigger that a template skips leaves without a request, and its person goes on', () => {
   const job = new AJob(1);
   job.signal('1');
