@@ -288,7 +288,7 @@ function delivered(status: JobStatus, time: Telling['time']): string {
   const { oneMinute, fiveMinutes } = status.ratePerSecond;
   const parts = [
     shownCount(status.delivered),
-    ...(isDelivering(status) ? [`${oneMinute} a second in the last minute, ${fiveMinutes} in the last five`] : []),
+    ...(isDelivering(status) ? [`about ${oneMinute} a second of late, ${fiveMinutes} in the longer run`] : []),
     ...(status.retried > 0 ? [counted(status.retried, 'retry', 'retries')] : []),
     ...(status.lastDeliveredAt === undefined ? [] : [`last ${time(status.lastDeliveredAt)}`]),
   ];

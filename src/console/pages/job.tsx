@@ -149,7 +149,7 @@ function Figures({ status }: { readonly status: JobStatus }): JSX.Element {
   const figures: Figure[] = [
     ['received', shownCount(received)],
     ['delivered', shownCount(delivered)],
-    ['a second, last minute', String(ratePerSecond.oneMinute)],
+    ['a second of late', String(ratePerSecond.oneMinute)],
     ['in flight', `${inFlight} of ${parallelRequestCount}`],
     ['waiting', shownCount(status.kept?.waiting ?? waiting)],
     [
