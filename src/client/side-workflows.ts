@@ -37,14 +37,10 @@ export class TemporalSideWorkflows implements SideWorkflows {
   }
 
   /** @throws WorkflowExecutionAlreadyStartedError with `REJECT_DUPLICATE`, if the server knows a workflow of this id that has ended */
-  async queueAlerts(
-    workflowId: string,
-    alerts: readonly RaisedAlert[],
-    workflowIdReusePolicy: WorkflowIdReusePolicy = 'ALLOW_DUPLICATE',
-  ): Promise<void> {
+  async queueAlerts(workflowId: string, alerts: readonly RaisedAlert[], reuse?: WorkflowIdReusePolicy): Promise<void> {
     await this.#client.workflow.signalWithStart(ALERTS, {
       workflowId,
-      workflowIdReusePolicy,
+      workflowIdReusePolicy: reuse ?? 'ALLOW_DUPLICATE',
       taskQueue: this.#taskQueue,
       signal: alertsSignal,
       signalArgs: [alerts],

@@ -161,8 +161,7 @@ export interface JobStatus extends ShownForm {
   readonly delivered: number;
   /**
    * Deliveries a second, as a fading average over one minute and over five, or since the first delivery if that is less. The client reads from `meter`
-   * what they are by now, and
-   * leaves it out: a workflow knows no later time than that of its last event.
+   * what they are by now, and leaves it out: a workflow knows no later time than that of its last event.
    */
   readonly ratePerSecond: {
     readonly oneMinute: number;

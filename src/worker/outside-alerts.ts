@@ -19,8 +19,7 @@ export interface OutsideAlertsOptions {
   /** Whether there is an alert webhook. If not, each worker logs them. */
   readonly isSent: boolean;
   readonly log: { readonly warn: (message: string, fields: Readonly<Record<string, unknown>>) => void };
-  /** Epoch ms. */
-  readonly now?: () => number;
+  readonly nowMs?: () => number;
 }
 
 /**
@@ -28,19 +27,16 @@ export interface OutsideAlertsOptions {
  * An alert's id comes from what it is about, so the server lets only the first of them have it sent.
  */
 export class OutsideAlerts {
-  readonly #options: OutsideAlertsOptions;
-  readonly #now: () => number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #options: Required<OutsideAlertsOptions>;
+  #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
-  #isClosed = false;
   #lookedAtMs: number;
   /** The alerts of the last look. */
   #raised: ReadonlySet<string> = new Set();
 
   constructor(options: OutsideAlertsOptions) {
-    this.#options = options;
-    this.#now = options.now ?? Date.now;
-    this.#lookedAtMs = this.#now() - DAY_MS;
+    this.#options = { nowMs: Date.now, ...options };
+    this.#lookedAtMs = this.#options.nowMs() - DAY_MS;
     this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS).unref();
     void this.look();
   }
@@ -49,7 +45,7 @@ export class OutsideAlerts {
   async look(): Promise<void> {
     this.#looking ??= this.#look()
       .catch((error: unknown) => {
-        if (!this.#isClosed) this.#options.log.warn('the look for jobs that were ended from outside failed', { error });
+        if (this.#timer) this.#options.log.warn('the look for jobs that were ended from outside failed', { error });
       })
       .finally(() => (this.#looking = undefined));
     await this.#looking;
@@ -57,31 +53,28 @@ export class OutsideAlerts {
 
   /** Does not wait for a look: Temporal may not answer. */
   close(): void {
-    this.#isClosed = true;
     clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   async #look(): Promise<void> {
-    const nowMs = this.#now();
-    const found = [...(await this.#ends()), ...(await this.#lastDays(nowMs))];
+    const nowMs = this.#options.nowMs();
+    const found = await this.#found(nowMs, this.#lookedAtMs);
     for (const one of found) if (!this.#raised.has(one.id)) await this.#raise(one);
     this.#raised = new Set(found.map(({ id }) => id));
     this.#lookedAtMs = nowMs;
   }
 
-  async #ends(): Promise<RaisedAlert[]> {
+  async #found(nowMs: number, lookedAtMs: number): Promise<RaisedAlert[]> {
     const { client, taskQueue } = this.#options;
-    const ended = await endedSince(client, taskQueue, this.#lookedAtMs - AGAIN_MS);
-    return ended.map((job) => happened('job-ended', job.jobId, job.endedAt?.getTime() ?? 0, endedInWords(job)));
-  }
-
-  /** Tells once a UTC day of those that expire before the end of the next one: at least a day before. */
-  async #lastDays(nowMs: number): Promise<RaisedAlert[]> {
-    const { client, taskQueue } = this.#options;
+    const jobs = await endedSince(client, taskQueue, lookedAtMs - AGAIN_MS);
+    const found = jobs.map((job) => happened('job-ended', job.jobId, job.endedAt?.getTime() ?? 0, endedInWords(job)));
     const day = Math.floor(nowMs / DAY_MS);
-    if (day === Math.floor(this.#lookedAtMs / DAY_MS)) return [];
-    const expiring = await expiringLetters(client, nowMs, (day + 2) * DAY_MS, taskQueue);
-    return expiring.map((one) => happened('dead-letters-expiring', one.job, nowMs, expiringInWords(one), day));
+    if (day === Math.floor(lookedAtMs / DAY_MS)) return found;
+    // Once a UTC day, it tells of those that expire before the end of the next one: at least a day before.
+    const letters = await expiringLetters(client, nowMs, (day + 2) * DAY_MS, taskQueue);
+    for (const one of letters) found.push(happened('dead-letters-expiring', one.job, nowMs, expiringInWords(one), day));
+    return found;
   }
 
   async #raise(raised: RaisedAlert): Promise<void> {

@@ -280,12 +280,12 @@ describe('alerts', () => {
     await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
     await stopWithOneLetter(job);
     const atMs = Date.now() + 29 * 86_400_000;
-    const ofJob = async () => (await look({ now: () => atMs })).filter(({ jobId }) => jobId === job);
+    const ofJob = async () => (await look({ nowMs: () => atMs })).filter(({ jobId }) => jobId === job);
     const raised = await answerWhen(ofJob, ({ length }) => length > 0);
     expect(raised).toMatchObject([{ alert: 'dead-letters-expiring' }]);
     await hasEnded(await until(job, 'dead-letters-expiring', 'happened'));
     expect(await ofJob()).toEqual([]);
-    expect(await look({ now: () => atMs - 2 * 86_400_000 })).toEqual([]);
+    expect(await look({ nowMs: () => atMs - 2 * 86_400_000 })).toEqual([]);
   });
 
   /** Another worker looks: the alerts that it has sent, or logged. */

@@ -94,9 +94,8 @@ export async function endedSince(client: Client, taskQueue: string, sinceMs: num
   const lenient = clientForLists(client);
   const ended: JobSummary[] = [];
   for await (const { workflowId, runId, taskQueue: queue } of lenient.workflow.list({ query })) {
-    if (queue !== taskQueue) continue;
     // It may have been recovered, started again or reset meanwhile.
-    const last = await describeLast(lenient, workflowId);
+    const last = queue === taskQueue ? await describeLast(lenient, workflowId) : undefined;
     if (last?.runId === runId) ended.push(summaryOf(last));
   }
   return await withNumbers(client, ended);

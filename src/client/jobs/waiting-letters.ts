@@ -88,12 +88,7 @@ export async function lettersInStatus(
 const MOST_EXPIRING = 20_000;
 
 /** Returns by job the dead letters that expire between two times (epoch ms), of all task queues or `only` of one. */
-export async function expiringLetters(
-  client: Client,
-  fromMs: number,
-  untilMs: number,
-  only?: string,
-): Promise<ExpiringLetters[]> {
+export async function expiringLetters(client: Client, fromMs: number, untilMs: number, only?: string) {
   const diedAt = (expiresMs: number): string => new Date(expiresMs - DEAD_LETTER_MS).toISOString();
   const query = `${LETTERS_WAIT} AND StartTime >= '${diedAt(fromMs)}' AND StartTime < '${diedAt(untilMs)}'`;
   const found = new Map<unknown, { letters: number; firstMs: number }>();
@@ -105,7 +100,7 @@ export async function expiringLetters(
     found.set(job, { letters: letters + 1, firstMs: Math.min(firstMs, startTime.getTime() + DEAD_LETTER_MS) });
     if (++all === MOST_EXPIRING) break;
   }
-  return [...found].map(([job, { letters, firstMs }]) => ({
+  return [...found].map(([job, { letters, firstMs }]): ExpiringLetters => ({
     ...definedOf({ job: typeof job === 'string' ? job : undefined }),
     letters,
     firstAt: instantOf(firstMs),
