@@ -508,7 +508,11 @@ function notDelivering({ jobId: job, numbers }: SeenJob): Trouble[] {
     const remedy = `Nothing is lost. Ask those who run the endpoint whether to go on: triggers resume ${id}`;
     return [{ ...warning, problem: `It is paused, so nothing is sent. ${pauseReason}`, remedy }];
   }
-  if (endpoint === 'unhealthy') return [{ ...warning, problem: `Its endpoint is unhealthy${failure}.` }];
+  if (endpoint === 'unhealthy') {
+    const remedy = `Only a person can fix it, and nothing is lost. See what to check: triggers status ${id}`;
+    const problem = `Its endpoint is unhealthy${failure}.`;
+    return [{ ...warning, problem, ...(verdict?.isSetup === true ? { remedy } : {}) }];
+  }
   const isSince = Date.parse(lastFailure?.at ?? '') > (Date.parse(lastDeliveredAt) || 0);
   if (waiting === 0 || !isSince || verdict?.isOfEverybody !== true) return [];
   const remedy = `Correct that: it is tried again every half a minute, and nothing is lost. See why: triggers status ${id}`;

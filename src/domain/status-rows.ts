@@ -348,7 +348,7 @@ function endpointText(
   const now = phase === 'paused' ? ', and none while the job is paused' : inFlight > 0 ? ', one is being sent now' : '';
   const next = nextProbeAt === undefined ? now : `, the next one ${time(nextProbeAt)}`;
   const like = state === 'new' ? NEW_ENDPOINT : 'unhealthy; only single probes are sent';
-  return `${like}${next}${advice === undefined ? '' : `. ${advice}`}`;
+  return `${like}${next}${advice === undefined ? '' : `. ${printable(advice)}`}`;
 }
 
 const BAR_WIDTH = 24;

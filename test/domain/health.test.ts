@@ -354,6 +354,15 @@ test('jobs that no worker serves are counted, and neither they nor their endpoin
   });
 });
 
+test('the remedy for an unhealthy endpoint that only a person can fix does not say to wait', () => {
+  const remedy = (status: number) => {
+    const lastFailure = { at: '2026-11-25T07:00:00Z', status };
+    return jobFindings([{ jobId: 'a', numbers: { waiting: 7, endpoint: 'unhealthy', lastFailure } }])[1]?.remedy;
+  };
+  expect(remedy(401)).toMatch(/^Only a person .*triggers status a$/);
+  expect(remedy(401)).not.toBe(remedy(503));
+});
+
 test('an unhealthy endpoint is a warning with its numbers; one that recovers is not', () => {
   const numbers = { waiting: 7, oldestWaitingAt: '2026-11-25T07:00:00Z', endpoint: 'unhealthy' };
   const lastFailure = { at: '2026-11-25T07:59:00Z', status: 503 };

@@ -105,6 +105,8 @@ test("an endpoint's answer stays in its cell and is no markup, whatever it holds
 
 test("an endpoint's answer cannot control a terminal, reverse the text or hide behind a NUL", () => {
   const answer = 'no \u001b[2J\u0000 \u202egnp.exe\u2066';
+  const advised = statusRows({ ...status, endpoint: { state: 'unhealthy', advice: answer } }, { time: String });
+  expect(advised.some(({ value }) => value.includes(String.raw`no \u001b[2J\u0000 \u202egnp`))).toBe(true);
   const details = detailsOf({ ...status, lastFailure: { at: '', status: 500, answer } });
   expect(details).toContain(String.raw`: no \\u001b\[2J\\u0000 \\u202egnp.exe\\u2066 |`);
 });

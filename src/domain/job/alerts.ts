@@ -7,7 +7,7 @@ import { WHEN_LOST, leftOutInWords, lostInWords } from './describing-backfills.t
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord, Pause } from './job.ts';
 import { isReportable, type UnreadableHolder } from './queue/overflow.ts';
-import { type Breaker, refusalInWords } from './throttles/breaker.ts';
+import { type Breaker, refusalInWords, whatToCheck } from './throttles/breaker.ts';
 import { lastQuietEnd } from './throttles/calendar.ts';
 
 /** The alerts of a job as a run carries them; plain JSON. */
@@ -30,7 +30,7 @@ export interface CarriedAlerts {
 
 /** The part of a job that alerts depend on. */
 interface Observed {
-  readonly job: Pick<JobRecord, 'alertBacklogMs' | 'audiences' | 'formerAudiences' | 'calendar'>;
+  readonly job: Pick<JobRecord, 'alertBacklogMs' | 'definition' | 'audiences' | 'formerAudiences' | 'calendar'>;
   readonly breaker: Pick<Breaker, 'isOpen' | 'isSetup' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>;
   readonly pause?: Pause | undefined;
   readonly chains: { readonly triggers: number; readonly waitingSince: number | undefined };
@@ -122,12 +122,12 @@ export class Alerts {
     holds: boolean,
     state: Observed,
     now: number,
-    text: (state: Observed, now: number) => string,
+    text: (state: Observed) => string,
   ): void {
     const since = this.#state.active[kind];
     if (holds === (since !== undefined)) return;
     if (since === undefined) {
-      this.#add(kind, 'began', now, text(state, now));
+      this.#add(kind, 'began', now, text(state));
       this.#state = { ...this.#state, active: { ...this.#state.active, [kind]: now } };
       return;
     }
@@ -188,13 +188,13 @@ function healthyText({ breaker: { acceptedAt = 0 } }: Observed, since: number): 
     : 'It is not known whether the endpoint is healthy: the job was edited or stopped, and nothing was accepted since.';
 }
 
-function unhealthyText({ breaker, lastFailure }: Observed, now: number): string {
+function unhealthyText({ breaker, lastFailure, job: { definition } }: Observed): string {
   if (lastFailure?.code === ATTEMPT_CODES.workerFault)
     return 'Requests fail by a fault of the worker, not of the endpoint (see docs/errors.md: WORKER_FAULT). Only single probes are sent; everything is kept.';
   const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   return breaker.isSetup
-    ? (refusalInWords(breaker, lastFailure, now) ??
-        `The endpoint seems misconfigured${failure}. Someone needs to fix this. Nothing is lost.`)
+    ? (refusalInWords(breaker, lastFailure, definition.authorization) ??
+        `The endpoint seems misconfigured${failure}. ${whatToCheck(lastFailure, definition.authorization)}. Nothing is lost.`)
     : `The endpoint is unhealthy${failure}. It is probed with single requests; everything is kept.`;
 }
 

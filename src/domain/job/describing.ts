@@ -15,7 +15,7 @@ import { type Pause, type Stopping, isStopped } from './job.ts';
 import { type Chain, type QueuedTrigger, hasNothingLive, isFresh } from './queue/chain.ts';
 import { isReportable, type UnreadableHolder } from './queue/overflow.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
-import { type Breaker, refusalInWords } from './throttles/breaker.ts';
+import { type Breaker, refusalInWords, whatToCheck } from './throttles/breaker.ts';
 import { afterQuiet, quietTimeAt } from './throttles/calendar.ts';
 import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './throttles/quota.ts';
 import { nextRequestFrom } from './throttles/request-rate.ts';
@@ -129,14 +129,14 @@ const SHOWN_WAIT_MS = 1000;
 
 function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
   const { breaker, job, lastFailure, chains } = state;
-  const all = job.definition.parallelRequestCount;
+  const { parallelRequestCount: all, authorization } = job.definition;
   const failure = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const isTemplate = lastFailure?.code === ATTEMPT_CODES.templateFailed;
-  const refusal = refusalInWords(breaker, lastFailure, now);
+  const refusal = refusalInWords(breaker, lastFailure, authorization);
   const advice = isTemplate
     ? `A template of the job gives no request${lastFailure.answer === undefined ? '' : ` (${lastFailure.answer})`}, and the endpoint has accepted nothing yet. Correct the template, or leave such people out with {% skip %}; every trigger is kept.`
     : (refusal ??
-      `The endpoint seems misconfigured${failure}. Check the webhook URL and the authorization; every trigger is kept.`);
+      `The endpoint seems misconfigured${failure}. ${whatToCheck(lastFailure, authorization)}; every trigger is kept.`);
   const row = breaker.isOpen || breaker.isDoubtful ? rowOf(breaker) : {};
   if (breaker.isUnproven && !breaker.isOpen) {
     if (chains.triggers === 0) return {};

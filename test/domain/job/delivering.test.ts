@@ -227,7 +227,7 @@ test('three different people who fail stop the job; one of them probes after the
   expect(job.status.endpoint).toMatchObject({
     state: 'unhealthy',
     advice:
-      'The endpoint seems misconfigured (HTTP 404). Check the webhook URL and the authorization; every trigger is kept.',
+      'The endpoint seems misconfigured (HTTP 404). Check the webhook URL, the authorization and the templates; every trigger is kept.',
   });
   job.now += 6000;
   expect(job.dispatchedUsers()).toEqual([['4']]);

@@ -52,7 +52,7 @@ test('a new endpoint that only a person can fix stays "new", with advice and the
   expect(job.status.endpoint).toEqual({
     state: 'new',
     nextProbeAt: expect.stringMatching(/^2026-.*Z$/),
-    advice: expect.stringMatching(/misconfigured \(HTTP 401\)\. Check the webhook URL and the authorization/),
+    advice: expect.stringMatching(/misconfigured \(HTTP 401\)\. First check the authorization: the job has none\./),
   });
 });
 

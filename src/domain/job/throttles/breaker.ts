@@ -1,6 +1,7 @@
 import type { LastFailure } from '../../../contract/job-status.ts';
+import { instantOf } from '../../instant.ts';
 import { spread } from '../../retry.ts';
-import { duration, shownCount } from '../../shown.ts';
+import { shownCount } from '../../shown.ts';
 import { ROW_LIMITS, VERDICTS, type Verdict, failureInWords, judge } from '../../verdict.ts';
 
 /** If half of this many last first attempts failed, it opens as after a row of failures (`ROW_LIMITS`). */
@@ -244,11 +245,14 @@ export class Breaker {
   }
 }
 
-/** Says how an endpoint refuses a job's people, in words and numbers; undefined while it is not known to do so. */
+/**
+ * Says how an endpoint refuses a job's people, in words and numbers; undefined while it is not known to do so. Its times are absolute: a job at rest
+ * goes on saying what it said at its last task.
+ */
 export function refusalInWords(
   breaker: Pick<Breaker, 'isOpen' | 'isDoubtful' | 'isUnproven' | 'inRow' | 'acceptedAt'>,
   lastFailure: LastFailure | undefined,
-  now: number,
+  authorization: string | null,
 ): string | undefined {
   const { isOpen, isDoubtful, isUnproven, inRow, acceptedAt } = breaker;
   const { status } = lastFailure ?? {};
@@ -258,10 +262,21 @@ export function refusalInWords(
   const accepted =
     acceptedAt === undefined
       ? 'it has accepted nobody since its URL or authorization last changed'
-      : `it last accepted somebody ${duration(now - acceptedAt)} ago`;
+      : `it last accepted somebody at ${instantOf(acceptedAt).slice(0, 19)}Z`;
   const isKept = isOpen || isUnproven;
   const next = isKept ? 'every trigger is kept' : 'one a second is sent, and what is refused becomes a dead letter';
-  return `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. Check the webhook URL, the authorization and the templates; ${next}. If they are right, edit the job's "answers": ${status}=dead-letter makes dead letters of such triggers.`;
+  const check = whatToCheck(lastFailure, authorization);
+  const text = `All of the last ${shownCount(inRow)} people were refused (${failureInWords(lastFailure)}); ${accepted}. ${check}; ${next}.`;
+  // A wrong secret says nothing about the people.
+  if (status === 401) return text;
+  return `${text} If they are right, edit the job's "answers": ${status}=dead-letter makes dead letters of such triggers.`;
+}
+
+/** Says where a person looks for the mistake: after a 401, at the secret of the job's authorization first. */
+export function whatToCheck(failure: LastFailure | undefined, authorization: string | null): string {
+  if (failure?.status !== 401) return 'Check the webhook URL, the authorization and the templates';
+  const secret = authorization === null ? 'the job has none' : `the secret of "${authorization}"`;
+  return `First check the authorization: ${secret}. Then check the webhook URL`;
 }
 
 /** Answers that may be about the people alone. */
