@@ -130,6 +130,8 @@ const GRACE_MS = 7_000;
 const SILENT_MS = 180_000;
 /** After this many ms the API stops waiting for a connection's first request, and for the end of a request's headers. */
 const HEADERS_MS = 10_000;
+/** Most requests of a connection at a time. */
+const PIPELINED = 16;
 /** For so long, in ms, the request of a caller who has gone counts as one under way. */
 const GONE_MS = 15_000;
 /** How often, in ms, connections are checked for both; by default Node checks every 30 s. */
@@ -187,6 +189,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
   const closeUnused = unusedConnections(app.server);
+  endPipelines(app);
   app.decorateRequest('caller', undefined as never);
   app.decorateRequest('leave', undefined);
   // An answer during closing is the last one on its connection, which would otherwise stay open.
@@ -314,6 +317,25 @@ function enter(request: FastifyRequest, { raw }: FastifyReply, { usage }: Caller
   request.leave = leave;
   // The work for a caller who has gone may go on.
   raw.once('close', () => leave && !raw.writableFinished && setTimeout(leave, GONE_MS).unref());
+}
+
+/**
+ * Ends connections with many requests at once. Programs wait for an answer before they ask again. The answers to those who never read them would
+ * fill the memory.
+ */
+function endPipelines(app: FastifyInstance): void {
+  const open = new WeakMap<Socket, number>();
+  const count = (socket: Socket, more: number): number => {
+    const all = (open.get(socket) ?? 0) + more;
+    open.set(socket, all);
+    return all;
+  };
+  app.addHook('onRequest', ({ raw: { socket } }, reply, done) => {
+    reply.raw.once('close', () => count(socket, -1));
+    if (count(socket, 1) <= PIPELINED) return done();
+    socket.destroy();
+    reply.hijack();
+  });
 }
 
 interface Guards {

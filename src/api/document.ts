@@ -57,7 +57,12 @@ export async function document(app: FastifyInstance, withPage: boolean): Promise
     const { default: swaggerUi } = await import('@fastify/swagger-ui');
     await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
   }
-  app.get('/openapi.json', { schema: { hide: true } }, async () => await Promise.resolve(app.swagger()));
+  let text: Buffer | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    // Everybody may ask for it: the same bytes serve all.
+    text ??= Buffer.from(JSON.stringify(app.swagger()));
+    return await reply.type('application/json; charset=utf-8').send(text);
+  });
 }
 
 /** `getJobsByJob` for GET /v1/jobs/:job: the name in generated clients. */

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, expect, jest, test } from '@jest/globals';
@@ -122,4 +123,15 @@ test('a connection whose body was refused, and came to its end, serves the next 
     jest.useRealTimers();
     agent.destroy();
   }
+});
+
+test('[S43] a connection with many requests at once is ended, and few of them are answered', async () => {
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  let text = '';
+  socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1'))).on('error', () => undefined);
+  socket.write(`GET /openapi.json HTTP/1.1\r\nhost: ${hostname}\r\n\r\n`.repeat(1_000));
+  await once(socket, 'close');
+  expect(text.split('HTTP/1.1 200').length - 1).toBeLessThanOrEqual(16);
+  expect(await askOf(api, '/openapi.json')).toMatchObject({ status: 200 });
 });
