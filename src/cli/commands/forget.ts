@@ -172,7 +172,8 @@ function tableOf(left: Whereabouts, sent: string, terminal: Terminal): string[] 
     [
       'dead letters',
       shownCount(deadLetters),
-      failures.map(({ reason }) => printableReason(reason)).join(' ') || nothing,
+      failures.map(({ reason }) => printableReason(reason)).join(' ') ||
+        (isRemoved && deadLetters > 0 ? 'nothing; lists may show them for a minute' : nothing),
     ],
     ...jobs.flatMap((job) => jobRows(job, sent, retention)),
     ...leftOut.map(({ jobId, reason }) => [printable(jobId), '', `unknown: ${printableReason(reason)}`]),

@@ -1,13 +1,18 @@
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
 import { audienceById } from '../names.ts';
+import { counted } from '../shown.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord } from './job.ts';
 
 /** Says how far a lost backfill had read. */
 export function lostInWords({ n, counts, expected }: Pick<BackfillIntake, 'n' | 'counts' | 'expected'>): string {
-  const of = expected === undefined ? 'some members' : `${counts.taken} of ${expected} members`;
-  return `Backfill ${n} was lost after ${of} were read: the workflow that read them is gone.`;
+  const read =
+    expected === undefined
+      ? counted(counts.taken, 'member was', 'members were')
+      : `${counts.taken} of ${expected} members were`;
+  const when = counts.taken === 0 ? 'before any member was' : `after ${read}`;
+  return `Backfill ${n} was lost ${when} read: the workflow that read them is gone.`;
 }
 
 /** The advice for a lost backfill. */

@@ -204,7 +204,7 @@ test('alerts say once that a backfill ended, was lost, goes on, or is given up',
   job.backfill(['1'], { last: false });
   backfillChildGone(job.state, 2);
   expect(told(job)).toEqual(['backfill-lost began']);
-  expect(job.alerts.at(-1)?.text).toMatch(/^Backfill 2 was lost after some members were read: .*Resume it/);
+  expect(job.alerts.at(-1)?.text).toMatch(/^Backfill 2 was lost after 1 member was read: .*Resume it/);
   operateBackfill(job.state, 'resume');
   expect(told(job)).toEqual(['backfill-lost ended']);
   backfillChildGone(job.state, 2);
