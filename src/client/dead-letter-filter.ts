@@ -37,9 +37,9 @@ type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
  * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then drops those.
  *
  * @param missing search attributes that the namespace does not have.
- * @param areWaiting false: also those that have been decided, as long as the server keeps them.
+ * @param areEnded those whose workflows somebody ended in Temporal, as long as the server keeps them.
  */
-export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[], areWaiting = true): string {
+export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[], areEnded = false): string {
   const { jobId, user, audience, newerThan } = filter;
   const failure = failureCode(filter.failure);
   const attributes: (readonly [AttributeName, string | undefined])[] = [
@@ -50,7 +50,7 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
   ];
   return [
     `WorkflowType = '${DEAD_LETTER}'`,
-    ...(areWaiting ? ["ExecutionStatus = 'Running'"] : []),
+    areEnded ? "ExecutionStatus IN ('Terminated', 'Canceled', 'TimedOut')" : "ExecutionStatus = 'Running'",
     // Its workflow starts after the death that it keeps, never before.
     ...(newerThan === undefined ? [] : [`StartTime >= '${newerThan.toISOString()}'`]),
     ...attributes.flatMap(([name, value]) =>

@@ -225,8 +225,11 @@ export class DeadLetters {
     await refuseUnknownNames(this.#client, this.#taskQueue, filter, (names) => this.#waits(names), inSource);
   }
 
-  /** As `list`, but accepts names that nobody knows. */
-  async *waiting(filter: DeadLetterFilter): AsyncGenerator<DeadLetterSummary> {
+  /**
+   * As `list`, but accepts names that nobody knows.
+   * @param areEnded instead, those whose workflows somebody ended in Temporal: nobody can send them any more.
+   */
+  async *waiting(filter: DeadLetterFilter, areEnded = false): AsyncGenerator<DeadLetterSummary> {
     checkOptions('deadLetterFilter', filter);
     const problem = filterProblem(filter);
     if (problem !== undefined) throw new InvalidFilter(problem);
@@ -234,7 +237,7 @@ export class DeadLetters {
     const missing = meansAll(filter) ? [] : await missingSearchAttributes(connection, options.namespace);
     const { workflow } = clientForLists(this.#client);
     let unreadable: string | undefined;
-    for await (const run of workflow.list({ query: queryOf(filter, missing), pageSize: PAGE })) {
+    for await (const run of workflow.list({ query: queryOf(filter, missing, areEnded), pageSize: PAGE })) {
       const summary = summaryOf(run);
       // Anybody may start such a workflow with a memo that is no text; only one of ours has a key.
       if (missingKeyReason([run.memo?.['job']]) !== undefined) {

@@ -28,7 +28,7 @@ const lab = await labOfFile({
   receiver: {
     answer: ({ message }) => {
       const user = message?.user ?? '';
-      if (user === 'refused') return { status: 422, body: '{"error":"no such list"}' };
+      if (user.startsWith('refused')) return { status: 422, body: '{"error":"no such list"}' };
       if (user !== 'flaky' || seen.has(user)) return undefined;
       seen.add(user);
       return { status: 503 };
@@ -126,6 +126,16 @@ test('a trace by the log has statuses and durations, and what waits, without any
   // The log alone says who decided so.
   const decision = { at: expect.any(String), who: 'ops', door: 'api', reason: 'a test' };
   expect(await diedAs('discarded')).toEqual({ ...letter, at: expect.any(String), state: 'discarded', decision });
+  // Another dead letter is ended in Temporal.
+  await lab.jobs.enter(job, { audience: 'vip', user: 'refused too', profile: {} });
+  const endedOf = async (state: string) =>
+    await answerWhen(
+      async () => (await traced('refused too', { jobId: job })).find((event) => event.kind === 'died'),
+      (event) => event?.kind === 'died' && event.state === state,
+    );
+  const { deadLetterId } = (await endedOf('waiting')) as TriggerDied;
+  await lab.client.workflow.getHandle(`dead-letter-${deadLetterId}`).terminate();
+  await endedOf('terminated');
   // A job that never tried the person has no row.
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'waits', profile: {} });

@@ -18,10 +18,10 @@ import {
   BEYOND_MOST,
   jobsOf,
   leftOut,
+  lettersOf,
   MOST_JOBS,
   standingOf,
   type TraceOptions,
-  waitingLetters,
   whyUnread,
 } from './trace.ts';
 
@@ -33,8 +33,8 @@ const AT_ONCE = 16;
 const MOST_DECIDED = 100;
 
 /**
- * Yields what a delivery log knows of a person, job by job and in order of time. With it come the dead letters that wait for a decision, and what waits
- * now. It reads no history. Jobs that know nothing of the person are left out, unless one is named.
+ * Yields what a delivery log knows of a person, job by job and in order of time. With it come the dead letters that wait for a decision, or were ended in
+ * Temporal, and what waits now. It reads no history. Jobs that know nothing of the person are left out, unless one is named.
  *
  * @throws JobNotFound, UnknownPayloadKey, and what the log throws
  */
@@ -50,10 +50,11 @@ export async function* loggedTrace(
   const onUnread = (error: unknown): void => {
     unread = `Dead letters could not be read: ${whyUnread(error, isNamed)}`;
   };
-  const [rows, listed, letters] = await Promise.all([
+  const [rows, listed, letters, ended] = await Promise.all([
     lastRows(log, definedOf({ user, jobId, onlyJobs, since: since?.toISOString() })),
     jobId === undefined ? jobsOf(client, taskQueue, onlyJobs) : new Map<string, undefined>([[jobId, undefined]]),
-    waitingLetters(client, taskQueue, jobId, user, onUnread),
+    lettersOf(client, taskQueue, jobId, user, onUnread),
+    lettersOf(client, taskQueue, jobId, user, onUnread, 'terminated'),
   ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
   // The server may no longer know a job that the log knows.
@@ -62,9 +63,12 @@ export async function* loggedTrace(
     ...[...listed].slice(0, MOST_JOBS),
   ]);
   const [decided, standings] = await Promise.all([decidedLetters(log, rows), standingsOf(client, jobs, user, isNamed)]);
-  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
-    a.at < b.at ? -1 : 1,
-  );
+  const told: TraceEvent[] = [
+    ...rows.toReversed().map(attemptedIn),
+    ...decided,
+    ...letters.values(),
+    ...ended.values(),
+  ].sort((a, b) => (a.at < b.at ? -1 : 1));
   for (const id of jobs.keys()) {
     const events = told.filter((event) => event.jobId === id);
     const now = standings.get(id);

@@ -251,7 +251,7 @@ async function* traceJob(
   silent: Map<string, string>,
 ): AsyncGenerator<TraceEvent> {
   const sinceMs = since?.getTime() ?? -Infinity;
-  const letters = await waitingLetters(client, taskQueue, jobId, user);
+  const letters = await lettersOf(client, taskQueue, jobId, user);
   const unreadable = { count: 0 };
   const person = new PersonTrace(jobId, user);
   const facts = personFacts(client, jobId, await runsOf(client, jobId), { user, sinceMs, onProgress, signal });
@@ -300,8 +300,9 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
 /**
  * Returns the person's dead letters, of this job or of all, that wait for a decision, by id, oldest first.
  * @param onUnread takes the error if some of this task queue could not be read
+ * @param state `terminated`: those whose workflows somebody ended in Temporal
  */
-export async function waitingLetters(
+export async function lettersOf(
   client: Client,
   taskQueue: string,
   jobId: string | undefined,
@@ -309,6 +310,7 @@ export async function waitingLetters(
   onUnread = (error: unknown): void => {
     throw error;
   },
+  state: 'waiting' | 'terminated' = 'waiting',
 ): Promise<Map<string, TriggerDied>> {
   const found: TriggerDied[] = [];
   const take = (letter: DeadLetterSummary): void => {
@@ -323,12 +325,13 @@ export async function waitingLetters(
       triggerAt: at,
       failure,
       attempts,
-      state: 'waiting',
+      state,
       ...(notice === undefined ? {} : { notice }),
     });
   };
   try {
-    for await (const letter of new DeadLetters(() => client, taskQueue).waiting({ jobId, user })) take(letter);
+    const letters = new DeadLetters(() => client, taskQueue);
+    for await (const letter of letters.waiting({ jobId, user }, state === 'terminated')) take(letter);
   } catch (error) {
     onUnread(error);
   }
