@@ -99,6 +99,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const settling = {
     slice,
     now,
+    failed,
     isUnclear,
     chances: new Map<number, number>(),
     shared: requestSizes(report.failed),
@@ -136,6 +137,8 @@ interface SettledPart {
   readonly count: number;
   /** How many of these were delivered. */
   readonly delivered: number;
+  /** The place of the next one in the slice. */
+  readonly next: number;
   /** The attempt at the next one, if it was made and failed. */
   readonly attempt: FailedAttempt | undefined;
   readonly verdict: Verdict | undefined;
@@ -154,6 +157,8 @@ interface ReportedOutcomes {
 interface Settling {
   readonly slice: Slice;
   readonly now: number;
+  /** By their places in the slice. */
+  readonly failed: ReadonlyMap<number, FailedAttempt>;
   /** Whether requests may have been made for triggers that are unsent in the report. */
   readonly isUnclear: boolean;
   /** The spread of the next attempts after failed requests, by the first trigger of each request: a failed batch comes back as one. */
@@ -183,7 +188,7 @@ function partsOf(
     const delivered = stop - index;
     index = end;
     const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
-    return { chain, count, delivered, attempt, verdict, batchMost: halved.get(stop) };
+    return { chain, count, delivered, next: stop, attempt, verdict, batchMost: halved.get(stop) };
   });
 }
 
@@ -201,14 +206,15 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
 }
 
-/** Counts the requests for the triggers of a chain that were not delivered: each that was made, or may have been. */
-function countAttempts({ chains }: DispatcherState, settling: Settling, part: SettledPart): void {
-  const { chain, count, delivered, attempt, verdict } = part;
-  if (attempt !== undefined && verdict !== undefined) {
-    const wasMade = wasRequested(verdict, attempt.code) || isUnclearAttempt(attempt);
-    chains.countAttempt(chain, 0, wasMade, !isUnclearAttempt(attempt));
-  } else if (settling.isUnclear) {
-    for (let place = 0; place < count - delivered; place++) chains.countAttempt(chain, place, true, false);
+/** Counts the requests for the triggers of a chain that were not delivered: each that was made, or may have been. A batch may have several of them. */
+function countAttempts({ chains }: DispatcherState, { failed, isUnclear }: Settling, part: SettledPart): void {
+  const { chain, count, delivered, next, attempt: first } = part;
+  for (let place = 0; place < count - delivered; place++) {
+    const attempt = failed.get(next + place);
+    if (attempt !== undefined) {
+      const isKnown = !isUnclearAttempt(attempt);
+      chains.countAttempt(chain, place, !isKnown || wasRequested(judge(attempt), attempt.code), isKnown);
+    } else if (first === undefined && isUnclear) chains.countAttempt(chain, place, true, false);
   }
 }
 

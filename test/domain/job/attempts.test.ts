@@ -56,6 +56,34 @@ test('a request that a lost worker may have made counts', () => {
   expect(again?.triggers.map(nextAttempt)).toEqual(slice?.triggers.map(() => 2));
 });
 
+test.each(['answered', 'lost'])('a batch is an attempt at each trigger of a person in it; its slice was %s', (end) => {
+  const job = new AJob(1);
+  for (const event of ['enter', 'exit', 'enter'] as const) job.signal('1', event);
+  job.signal('2');
+  next(job);
+  // The third trigger was in no request.
+  const refused = { status: 503, durationMs: 1 };
+  if (end === 'answered') job.end({ 0: refused, 1: { ...refused, like: 0 } }, [2, 3]);
+  else {
+    const failed = [
+      { index: 0, ...refused },
+      { index: 1, like: 0 },
+    ];
+    loseSlice(job.state, job.running.shift()?.sliceId ?? 0, { delivered: [], failed }, job.now);
+  }
+  job.now += 24 * 60 * 60_000;
+  const numbers = job
+    .dispatch()
+    .flatMap(({ triggers }) => triggers.filter(({ user }) => user === '1').map(nextAttempt));
+  while (numbers.length < 3) {
+    job.end();
+    numbers.push(
+      ...job.dispatch().flatMap(({ triggers }) => triggers.filter(({ user }) => user === '1').map(nextAttempt)),
+    );
+  }
+  expect(numbers).toEqual([2, 2, 1]);
+});
+
 test('a member in a slice of live triggers keeps its lane', () => {
   const job = new AJob(1);
   job.backfill(['9']);
