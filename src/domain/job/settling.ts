@@ -206,7 +206,7 @@ function settlePart(state: DispatcherState, settling: Settling, part: SettledPar
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
 }
 
-/** Counts the requests for the triggers of a chain that were not delivered: each that was made, or may have been. A batch may have several of them. */
+/** Counts the requests for undelivered triggers of a chain: each that was made, or may have been. A batch may have several of them. */
 function countAttempts({ chains }: DispatcherState, { failed, isUnclear }: Settling, part: SettledPart): void {
   const { chain, count, delivered, next, attempt: first } = part;
   for (let place = 0; place < count - delivered; place++) {
