@@ -33,13 +33,25 @@ export function filterProblem({ failure, ...names }: DeadLetterFilter): string |
 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 
+type WhichLetters = 'waiting' | 'terminated' | 'all';
+
+const STATUSES: Readonly<Record<WhichLetters, readonly string[]>> = {
+  waiting: ["ExecutionStatus = 'Running'"],
+  terminated: ["ExecutionStatus IN ('Terminated', 'Canceled', 'TimedOut')"],
+  all: [],
+};
+
 /**
  * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then drops those.
  *
  * @param missing search attributes that the namespace does not have.
- * @param areEnded those whose workflows somebody ended in Temporal, as long as the server keeps them.
+ * @param which `terminated`: those whose workflows somebody ended in Temporal. `all`: as many as the server still keeps.
  */
-export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeName[], areEnded = false): string {
+export function queryOf(
+  filter: DeadLetterFilter,
+  missing: readonly AttributeName[],
+  which: WhichLetters = 'waiting',
+): string {
   const { jobId, user, audience, newerThan } = filter;
   const failure = failureCode(filter.failure);
   const attributes: (readonly [AttributeName, string | undefined])[] = [
@@ -50,7 +62,7 @@ export function queryOf(filter: DeadLetterFilter, missing: readonly AttributeNam
   ];
   return [
     `WorkflowType = '${DEAD_LETTER}'`,
-    areEnded ? "ExecutionStatus IN ('Terminated', 'Canceled', 'TimedOut')" : "ExecutionStatus = 'Running'",
+    ...STATUSES[which],
     // Its workflow starts after the death that it keeps, never before.
     ...(newerThan === undefined ? [] : [`StartTime >= '${newerThan.toISOString()}'`]),
     ...attributes.flatMap(([name, value]) =>

@@ -227,9 +227,12 @@ export class DeadLetters {
 
   /**
    * As `list`, but accepts names that nobody knows.
-   * @param areEnded instead, those whose workflows somebody ended in Temporal: nobody can send them any more.
+   * @param which `terminated`: instead, those whose workflows somebody ended in Temporal.
    */
-  async *waiting(filter: DeadLetterFilter, areEnded = false): AsyncGenerator<DeadLetterSummary> {
+  async *waiting(
+    filter: DeadLetterFilter,
+    which: 'waiting' | 'terminated' = 'waiting',
+  ): AsyncGenerator<DeadLetterSummary> {
     checkOptions('deadLetterFilter', filter);
     const problem = filterProblem(filter);
     if (problem !== undefined) throw new InvalidFilter(problem);
@@ -237,7 +240,7 @@ export class DeadLetters {
     const missing = meansAll(filter) ? [] : await missingSearchAttributes(connection, options.namespace);
     const { workflow } = clientForLists(this.#client);
     let unreadable: string | undefined;
-    for await (const run of workflow.list({ query: queryOf(filter, missing, areEnded), pageSize: PAGE })) {
+    for await (const run of workflow.list({ query: queryOf(filter, missing, which), pageSize: PAGE })) {
       const summary = summaryOf(run);
       // Anybody may start such a workflow with a memo that is no text; only one of ours has a key.
       if (missingKeyReason([run.memo?.['job']]) !== undefined) {

@@ -160,7 +160,7 @@ function waitingIn({ standing }: PersonStands): number {
 async function lettersOf(client: Client, user: string): Promise<Letter[]> {
   const { connection, options } = client;
   const missing = await missingSearchAttributes(connection, options.namespace);
-  const query = queryOf({ user }, missing, false);
+  const query = queryOf({ user }, missing, 'all');
   const found: Letter[] = [];
   for await (const run of clientForLists(client).workflow.list({ query, pageSize: PAGE })) {
     const { workflowId, runId, memo } = run;

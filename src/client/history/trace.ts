@@ -331,7 +331,7 @@ export async function lettersOf(
   };
   try {
     const letters = new DeadLetters(() => client, taskQueue);
-    for await (const letter of letters.waiting({ jobId, user }, state === 'terminated')) take(letter);
+    for await (const letter of letters.waiting({ jobId, user }, state)) take(letter);
   } catch (error) {
     onUnread(error);
   }
