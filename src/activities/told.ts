@@ -5,6 +5,7 @@ import type { ToldCounts, ToldLog, ToldQuery, ToldRow } from '../contract/replay
 import { deliveryId } from '../domain/delivery-id.ts';
 import { instantAfter, knownInstant, withOffset } from '../domain/instant.ts';
 import { jsonStringBytes } from '../domain/json.ts';
+import { EXPORT_WAIT_MS } from '../domain/log-gaps.ts';
 import { packTriggers, type PersonTrigger } from '../domain/job/queue/chain.ts';
 import { sha256 } from '../webhook/request-maker.ts';
 import { alive } from './watch/scan-members.ts';
@@ -13,8 +14,6 @@ import { alive } from './watch/scan-members.ts';
 const ROWS = 2_000;
 /** How long, in ms, a page may look for triggers that are to be sent; a page that takes longer ends early. */
 const LOOK_UP_MS = 20_000;
-/** How long, in ms, a count waits until all workers have written what they told. */
-const CAUGHT_UP_MS = 15_000;
 /** How many are shown to people. */
 const SHOWN = 5;
 // [,["",199,1]], and the offset of `at`.
@@ -32,7 +31,7 @@ export function createTold({ toldLog }: ToldDependencies): Pick<Activities, 'cou
   return {
     async countTold(query) {
       if (toldLog === undefined) return null;
-      const gaps = await toldLog.gaps(query, { waitMs: CAUGHT_UP_MS });
+      const gaps = await toldLog.gaps(query, { waitMs: EXPORT_WAIT_MS });
       const counts = { enters: 0, exits: 0, outdated: 0, foreign: 0 };
       const people = new Set<string>();
       const first: ToldCounts['first'][number][] = [];

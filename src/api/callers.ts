@@ -132,6 +132,7 @@ export const LONGEST_MS = 12 * 3_600_000;
 const MOST_SESSIONS = 100;
 /** How long a link can sign somebody in, in ms. */
 export const LINK_MS = 10 * 60_000;
+
 /** The holder of a session: the owner of the key with this hash, or `link`. The latter is the person who started this process and opened its link. */
 export type SessionOf = { readonly keyHash: string } | 'link';
 

@@ -25,12 +25,16 @@ const decided = z.object({
 });
 const decision = z.looseObject({
   id: z.string(),
+  action: z.string(),
+  jobId: z.string().optional().describe('The only job that it is about; absent: it may be about any.'),
+  at: z.string().describe('When it began.'),
   state: z.enum(['running', 'done', 'stopped', 'failed']),
+  problem: z.string().optional(),
   letters: z.number().int().describe('The dead letters that the filter selected.'),
   done: z.number().int(),
   failures: z
-    .array(z.looseObject({ reason: z.string(), ids: z.array(z.string()) }))
-    .describe('Those that keep waiting.'),
+    .array(z.object({ reason: z.string(), letters: z.number().int(), ids: z.array(z.string()) }))
+    .describe('Those that were tried and keep waiting, by reason; the first 20 of each.'),
 });
 const text = z.string('This must be text.').optional();
 const flag = z.boolean('This must be true or false.').optional();

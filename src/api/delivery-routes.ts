@@ -6,11 +6,11 @@ import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
 import { newestFirst } from '../domain/audit-words.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
-import { COUNT_WAIT_MS, type DeliveryReader } from '../delivery-log/delivery-reader.ts';
+import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { definedOf } from '../domain/json.ts';
-import { gapsInWords } from '../domain/log-gaps.ts';
+import { COUNT_WAIT_MS, gapsInWords } from '../domain/log-gaps.ts';
 import { SEARCHED_VERDICTS } from '../domain/verdict.ts';
 import type { Caller } from './callers.ts';
 import { countParameter, pastTimeParameter, queryOf, serve, textParameter, timeParameter } from './operation.ts';
@@ -66,7 +66,7 @@ export const gaps = z
     }),
   )
   .describe(
-    'Times of which rows may be missing, newest first. Without `until`: the worker has not been seen since. A key for some jobs gets no `worker` and no `dropped`.',
+    'Times for which rows may be missing, newest first. Without `until`: the worker has not been seen since. A key for some jobs gets no `worker` and no `dropped`.',
   );
 
 /** Deliveries: what was sent, and what came back. */

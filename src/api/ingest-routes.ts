@@ -102,8 +102,7 @@ const DESCRIBED = {
 };
 
 /** Refuses before any of the body is read. @throws Refused */
-function judgeHead(request: FastifyRequest<IngestRoute>, options: IngestRoutesOptions): void {
-  const { ingests, records } = options;
+function judgeHead(request: FastifyRequest<IngestRoute>, { ingests, records }: IngestRoutesOptions): void {
   const ingest = ingests.named(request.params.ingest);
   if (ingest === undefined)
     throw new Refused(404, 'NoSuchIngest', 'The configuration has no ingest of that name. See docs/ingests.md.');
@@ -120,7 +119,7 @@ function judgeHead(request: FastifyRequest<IngestRoute>, options: IngestRoutesOp
     const wrong = headProblem(ingest.proof, request.arriving, Date.now());
     if (wrong !== undefined) throw new Refused(401, 'NotTheSender', wrong);
   });
-  if (ingest.proof.signature === undefined) letIn(request, options.ingests);
+  if (ingest.proof.signature === undefined) letIn(request, ingests);
 }
 
 /** Records why a caller could not prove who they are. */

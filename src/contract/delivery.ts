@@ -90,7 +90,7 @@ export interface DeliveryFilter {
   readonly until?: string | undefined;
 }
 
-/** A time of which rows may be missing. */
+/** A time for which rows may be missing. */
 export interface LogGap {
   /**
    * - `begins`: the log has no rows from before `until`: it was made then, or older ones are no longer kept

@@ -79,7 +79,7 @@ export interface ToldCounts {
   readonly first: readonly Omit<ToldRow, 'isOutdated' | 'next'>[];
   /** RFC 3339: when the last of them was told; absent: there is none. */
   readonly lastAt?: string;
-  /** Times of which the log may lack rows. A worker of 0.1.0 does not say. */
+  /** Times for which the log may lack rows. A worker of 0.1.0 does not say. */
   readonly gaps?: readonly LogGap[];
   /** With `deliveryId`: deliveries with different ids begin so, or are in a batch that does. */
   readonly isOfSeveral?: true;

@@ -11,6 +11,7 @@ import type {
   StatsQuery,
 } from '../contract/delivery.ts';
 import type { ToldLog, ToldQuery, ToldRow } from '../contract/replay.ts';
+import { COUNT_WAIT_MS } from '../domain/log-gaps.ts';
 import { deedPage, deedsQuery } from './deeds.ts';
 import {
   attemptsQuery,
@@ -44,9 +45,6 @@ const PAGE_ROWS = 1_000;
 const CATCH_UP_MS = 100;
 /** One that has written nothing for so long, in ms, was killed, in most cases, and nobody waits for it. */
 const AWAITED_MS = 5 * 60 * 1000;
-/** The longest that a person who counts waits for them, in ms, and an export. */
-export const COUNT_WAIT_MS = 3_000;
-export const EXPORT_WAIT_MS = 15_000;
 
 /** How what was encrypted is read. */
 export interface Unsealing {

@@ -1,6 +1,10 @@
 import type { LogGap } from '../contract/delivery.ts';
 import { shownCount } from './shown.ts';
 
+/** The longest, in ms, that a person who counts waits for workers that have not written everything, and a replay or an export. */
+export const COUNT_WAIT_MS = 3_000;
+export const EXPORT_WAIT_MS = 15_000;
+
 /** Says to people that rows may be missing, by the first gap of each kind; undefined: there is none. */
 export function gapsInWords(gaps: readonly LogGap[]): string | undefined {
   const told = gaps.filter(({ why }, i) => gaps.findIndex((one) => one.why === why) === i);
