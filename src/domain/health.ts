@@ -495,7 +495,7 @@ export function jobFindings(all: readonly SeenJob[], unserved: readonly string[]
   ];
 }
 
-/** Its endpoint is unhealthy or made it pause, or its workers can make no request. A job that a person has paused is as it should be. */
+/** Its endpoint is unhealthy, refuses all from the start, or made it pause, or its workers can make no request. A job that a person has paused is as it should be. */
 function notDelivering({ jobId: job, numbers }: SeenJob): Trouble[] {
   if (numbers === undefined) return [];
   const { waiting, oldestWaitingAt, lastDeliveredAt = '', lastFailure, endpoint, pauseReason } = numbers;
@@ -508,12 +508,12 @@ function notDelivering({ jobId: job, numbers }: SeenJob): Trouble[] {
     const remedy = `Nothing is lost. Ask those who run the endpoint whether to go on: triggers resume ${id}`;
     return [{ ...warning, problem: `It is paused, so nothing is sent. ${pauseReason}`, remedy }];
   }
-  if (endpoint === 'unhealthy') {
+  const isSince = Date.parse(lastFailure?.at ?? '') > (Date.parse(lastDeliveredAt) || 0);
+  if (endpoint === 'unhealthy' || (endpoint === 'new' && isSince && waiting > 0)) {
     const remedy = `Only a person can fix it, and nothing is lost. See what to check: triggers status ${id}`;
-    const problem = `Its endpoint is unhealthy${failure}.`;
+    const problem = `Its endpoint ${endpoint === 'new' ? 'has accepted nothing yet' : 'is unhealthy'}${failure}.`;
     return [{ ...warning, problem, ...(verdict?.isSetup === true ? { remedy } : {}) }];
   }
-  const isSince = Date.parse(lastFailure?.at ?? '') > (Date.parse(lastDeliveredAt) || 0);
   if (waiting === 0 || !isSince || verdict?.isOfEverybody !== true) return [];
   const remedy = `Correct that: it is tried again every half a minute, and nothing is lost. See why: triggers status ${id}`;
   return [{ ...warning, problem: `Its workers can make no request${failure}.`, remedy }];

@@ -378,6 +378,16 @@ test('an unhealthy endpoint is a warning with its numbers; one that recovers is 
   expect(codes(jobFindings([{ jobId: 'a', numbers: { ...numbers, endpoint: 'recovering' } }]))).toEqual([]);
 });
 
+test('a new endpoint that has accepted nothing is a warning once it has refused something that waits', () => {
+  const numbers = { waiting: 3, oldestWaitingAt: '2026-11-25T07:00:00Z', endpoint: 'new' };
+  const lastFailure = { at: '2026-11-25T07:59:00Z', status: 400 };
+  expect(jobFindings([{ jobId: 'a', numbers: { ...numbers, lastFailure } }])).toContainEqual(
+    expect.objectContaining({ check: 'endpoints', state: 'warning', job: 'a' }),
+  );
+  expect(codes(jobFindings([{ jobId: 'a', numbers }]))).toEqual([]);
+  expect(codes(jobFindings([{ jobId: 'a', numbers: { ...numbers, waiting: 0, lastFailure } }]))).toEqual([]);
+});
+
 test('a job that its endpoint has made pause is a warning; one that a person has paused is not', () => {
   const at = '2026-11-25T07:59:00Z';
   const pausedBy = (lastFailure: object) =>
