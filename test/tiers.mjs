@@ -60,6 +60,7 @@ export const TIERS = {
     'e2e/typed-input',
     'e2e/watch',
     'ingests/expressions',
+    'rooms',
     'sources/file',
     'sources/http/http',
     'sources/json-service',

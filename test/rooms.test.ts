@@ -1,0 +1,89 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { execFileSync } from 'node:child_process';
+import { expect, test } from '@jest/globals';
+import { format, resolveConfig } from 'prettier';
+import { ROOMS } from '../rooms.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const isFile = (room: string): boolean => /\.\w+$/.test(room);
+const rooms = Object.entries(ROOMS);
+
+/** Whether a file of this room is in one of those. */
+const isAmong = (room: string, others: readonly string[]): boolean =>
+  others.some((other) => room === other || room.startsWith(`${other}/`));
+
+interface Cruised {
+  readonly summary: { readonly violations: readonly { readonly from: string; readonly to: string }[] };
+}
+
+/** Plants files with these imports, and returns those that are refused: `from → to`. */
+function refused(planted: ReadonlyMap<string, string>): Set<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'audience-triggers-test-'));
+  try {
+    for (const [path, text] of planted) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    }
+    for (const name of ['rooms.mjs', '.dependency-cruiser.mjs', 'tsconfig.json'])
+      writeFileSync(join(folder, name), name === 'tsconfig.json' ? '{}' : readFileSync(join(root, name)));
+    const cruise = join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
+    const args = [cruise, '--config', '.dependency-cruiser.mjs', 'src', '--output-type', 'json'];
+    const out = execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8', maxBuffer: 1 << 28 });
+    const { summary } = JSON.parse(out) as Cruised;
+    return new Set(summary.violations.map(({ from, to }) => `${from} → ${to}`));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test('each room may import what its line allows, and nothing else: neither values, nor types, nor packages', () => {
+  const planted = new Map<string, string>();
+  const wanted = new Map<string, boolean>();
+  const place = (room: string, name: string): string => `src/${isFile(room) ? room : `${room}/${name}.ts`}`;
+  for (const [room] of rooms) planted.set(place(room, 'target'), 'export type T = 1; export const v = 1;');
+  for (const [room, { values, types = [], packages }] of rooms) {
+    // A room that is one file holds all its imports.
+    const lines: string[] = [];
+    const plant = (line: string, to: string, name: string, isAllowed: boolean): void => {
+      const from = place(room, name);
+      if (isFile(room)) lines.push(line);
+      else planted.set(from, line);
+      wanted.set(`${from} → ${to}`, isAllowed);
+    };
+    for (const [other] of rooms) {
+      if (other === room) continue;
+      const to = place(other, 'target');
+      const specifier = `/${to}`;
+      const isValue = isAmong(other, values) || isAmong(other, [room]);
+      const isType = isValue || isAmong(other, types);
+      if (!isFile(room))
+        plant(`import type { T } from '${specifier}';`, to, `type-of-${other.replaceAll('/', '-')}`, isType);
+      plant(`import { v } from '${specifier}';`, to, `value-of-${other.replaceAll('/', '-')}`, isValue);
+    }
+    plant("import 'node:fs';", 'fs', 'node', packages.includes('node'));
+    plant("import 'left-pad';", 'left-pad', 'package', false);
+    if (isFile(room)) planted.set(place(room, ''), [...lines, 'export type T = 1; export const v = 1;'].join('\n'));
+  }
+  const found = refused(planted);
+  expect([...found].filter((one) => wanted.get(one) !== false)).toEqual([]);
+  expect([...wanted].filter(([one, isAllowed]) => !isAllowed && !found.has(one))).toEqual([]);
+});
+
+test('CONTRIBUTING has the table of rooms as rooms.mjs has it', async () => {
+  const path = join(root, 'CONTRIBUTING.md');
+  const text = readFileSync(path, 'utf8');
+  const code = (list: readonly string[]): string => list.map((one) => `\`${one}\``).join(', ');
+  const rows = rooms.map(([room, { holds, values, types = [], packages }]) =>
+    ['', `\`${room}\``, holds, code(values), code(types), code(packages), ''].join(' | ').trim(),
+  );
+  const head = ['| room | what it holds | imports | imports types of | packages |', '| --- | --- | --- | --- | --- |'];
+  const [before = '', rest = ''] = text.split('<!-- rooms:begin -->');
+  const after = rest.split('<!-- rooms:end -->')[1] ?? '';
+  const written = `${before}<!-- rooms:begin -->\n\n${[...head, ...rows].join('\n')}\n\n<!-- rooms:end -->${after}`;
+  const formatted = await format(written, { ...(await resolveConfig(path)), parser: 'markdown' });
+  if (process.env['WRITE_ROOMS'] === '1') writeFileSync(path, formatted);
+  expect(readFileSync(path, 'utf8')).toBe(formatted);
+});
