@@ -49,9 +49,26 @@ export const ROOMS = {
     types: ['config'],
     packages: ['node', 'undici', 'ipaddr.js', 'liquidjs', 'oauth4webapi', '@rgrove/parse-xml'],
   },
+  http: {
+    holds: 'what all our servers ask of a request: that it comes from this machine, or from no other page',
+    values: [],
+    packages: [],
+  },
+  postgres: {
+    holds: 'connections to PostgreSQL: where, as whom, and the words of failures',
+    values: ['domain', 'webhook/tls.ts'],
+    packages: ['pg'],
+  },
   sources: {
     holds: 'audience sources behind one small interface',
-    values: ['contract', 'domain', 'webhook/guarded-agents.ts', 'webhook/network-policy.ts', 'webhook/tls.ts'],
+    values: [
+      'contract',
+      'domain',
+      'postgres',
+      'webhook/guarded-agents.ts',
+      'webhook/network-policy.ts',
+      'webhook/tls.ts',
+    ],
     types: ['config'],
     packages: ['node', 'zod', 'pg', 'undici'],
   },
@@ -63,7 +80,7 @@ export const ROOMS = {
   },
   tracing: {
     holds: 'spans of deliveries for OpenTelemetry',
-    values: ['domain', 'webhook'],
+    values: ['domain', 'webhook/sha256.ts'],
     types: ['contract', 'activities'],
     packages: [
       'node',
@@ -76,7 +93,7 @@ export const ROOMS = {
   },
   'delivery-log': {
     holds: 'rows of deliveries: written in batches, found by filters',
-    values: ['domain', 'webhook', 'sources/postgres'],
+    values: ['domain', 'postgres', 'webhook/sha256.ts', 'webhook/tls.ts'],
     types: ['contract', 'activities'],
     packages: ['node', 'pg', 'pg-copy-streams', 'libsql', 'undici'],
   },
@@ -102,13 +119,13 @@ export const ROOMS = {
   },
   consumers: {
     holds: "what reads a stream of somebody's own and hands it over to jobs: `outbox/`, `kafka/`",
-    values: ['client', 'domain', 'ingests', 'sources/postgres', 'webhook/tls.ts', ...PLAIN],
+    values: ['client', 'domain', 'ingests', 'postgres', 'webhook/tls.ts', ...PLAIN],
     types: ['contract', 'config'],
     packages: ['node', 'pg', '@platformatic/kafka', 'prom-client'],
   },
   config: {
     holds: "the worker's configuration: schemas, references to variables and files",
-    values: ['contract', 'domain', 'temporal', 'webhook', 'sources', 'ingests'],
+    values: ['contract', 'domain', 'ingests', 'postgres', 'sources', 'temporal', 'webhook'],
     packages: ['node', 'zod'],
   },
   worker: {
@@ -130,12 +147,12 @@ export const ROOMS = {
   },
   'worker/metrics': {
     holds: 'metrics for Prometheus',
-    values: ['config', 'contract', 'domain', 'worker/job-poller.ts'],
+    values: ['config', 'contract', 'domain', 'http', 'worker/job-poller.ts'],
     packages: ['node', 'prom-client'],
   },
   api: {
     holds: 'the HTTP API: callers, bodies, operations, routes',
-    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'ingests', 'worker/release.ts'],
+    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'ingests'],
     packages: ['node', 'zod', 'prom-client', '@temporalio/common', ...FASTIFY],
   },
   cli: {
@@ -163,7 +180,7 @@ export const ROOMS = {
   },
   local: {
     holds: 'what stands in for the outside world: a Temporal server, a receiver',
-    values: ['contract', 'domain'],
+    values: ['contract', 'domain', 'http'],
     packages: ['node'],
   },
 };

@@ -27,7 +27,7 @@ export const TIERS = {
     'api/unproved',
     'cli/ingest',
     'client/connect',
-    'client/history/events',
+    'client/events',
     'client/jobs/search-attributes',
     'client/push/job-pusher',
     'client/side-workflows',

@@ -6,7 +6,7 @@ import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts'
 import { deliveryId } from '../domain/delivery-id.ts';
 import { kindOf } from '../domain/slice.ts';
 import type { AttemptVerdict } from '../domain/verdict.ts';
-import { sha256 } from '../webhook/request-maker.ts';
+import { sha256 } from '../webhook/sha256.ts';
 
 /** An attempt, as far as it is traced. */
 export type TracedAttempt = { readonly verdict: AttemptVerdict } & Pick<FailedAttempt, 'status' | 'code'>;

@@ -7,7 +7,7 @@ import { instantAfter, knownInstant, withOffset } from '../domain/instant.ts';
 import { jsonStringBytes } from '../domain/json.ts';
 import { EXPORT_WAIT_MS } from '../domain/log-gaps.ts';
 import { packTriggers, type PersonTrigger } from '../domain/job/queue/chain.ts';
-import { sha256 } from '../webhook/request-maker.ts';
+import { sha256 } from '../webhook/sha256.ts';
 import { alive } from './watch/scan-members.ts';
 
 /** How many rows are asked for at once. */

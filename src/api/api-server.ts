@@ -16,7 +16,7 @@ import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { keyEnds, ownFindings } from '../domain/health.ts';
-import { isLoopback } from '../domain/origin-check.ts';
+import { isLoopback } from '../http/origin-check.ts';
 import { ApiKeys, type Caller, Callers, rejectCrossSite, rejectForeignOrigin, Sessions } from './callers.ts';
 import { ApiMetrics, serviceRoutes } from './service-routes.ts';
 import { readBodies } from './bodies.ts';

@@ -5,7 +5,7 @@ import { Refused } from './refusal.ts';
 import type { Asker } from '../client/export-jobs.ts';
 import type { ConfiguredApiKeys, Right } from '../config/ingest-config.ts';
 import { definedOf } from '../domain/json.ts';
-import { isOfOtherPage, originFault } from '../domain/origin-check.ts';
+import { isOfOtherPage, originFault } from '../http/origin-check.ts';
 
 /** A caller, and their rights. */
 export interface Caller {

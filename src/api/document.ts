@@ -1,7 +1,7 @@
 import swagger, { type SwaggerTransform } from '@fastify/swagger';
 import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
-import { release } from '../worker/release.ts';
+import { release } from '../config/release.ts';
 import { isRecord } from '../domain/json.ts';
 import { capital } from '../domain/shown.ts';
 

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { isLoopback, isProxied } from '../domain/origin-check.ts';
+import { isLoopback, isProxied } from '../http/origin-check.ts';
 import { type Arrival, type Change, parametersIn, type Reading } from '../ingests/arrival.ts';
 import { ExpressionsBusy } from '../ingests/expressions.ts';
 import { type Ingest, mapped, readArrival, urlProblem } from '../ingests/ingest.ts';

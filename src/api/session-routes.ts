@@ -5,7 +5,7 @@ import { RIGHTS } from '../config/ingest-config.ts';
 import type { AuditAction, LoggedDeed } from '../contract/audit.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
-import { release } from '../worker/release.ts';
+import { release } from '../config/release.ts';
 import {
   type ApiKeys,
   type Caller,

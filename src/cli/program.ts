@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { release } from '../worker/release.ts';
+import { release } from '../config/release.ts';
 import type { CommandMaker } from './command.ts';
 import { apiCommand } from './commands/api.ts';
 import { applyCommand } from './commands/apply.ts';

@@ -6,7 +6,7 @@ import { nearestKey } from '../contract/nearest-key.ts';
 import { doubledKey } from '../domain/json-scan.ts';
 import { DEFAULT_SERVER_LIMITS } from '../domain/limits.ts';
 import { DEFAULT_TASK_QUEUE } from '../domain/names.ts';
-import { POSTGRES_URL } from '../sources/postgres/pool.ts';
+import { POSTGRES_URL } from '../postgres/connection.ts';
 import { readPayloadKeys, splitPayloadKeys } from '../temporal/encrypting-codec.ts';
 import { isNetwork, portsIn } from '../webhook/network-policy.ts';
 import { areCertificates } from '../webhook/tls.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readPostgresUrl } from '../sources/postgres/pool.ts';
+import { readPostgresUrl } from '../postgres/connection.ts';
 import { areCertificates } from '../webhook/tls.ts';
 import { requestHeaders } from './authorization-config.ts';
 import {

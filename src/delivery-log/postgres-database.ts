@@ -1,5 +1,5 @@
 import type { ClientConfig } from 'pg';
-import { connectionOf, readPostgresUrl } from '../sources/postgres/pool.ts';
+import { connectionOf, readPostgresUrl } from '../postgres/connection.ts';
 
 /** A PostgreSQL database with a delivery log. */
 export interface LogDatabase {

@@ -1,6 +1,6 @@
 import { Pool } from 'pg';
 import { codeOf } from '../domain/errors.ts';
-import { postgresWords } from '../sources/postgres/pool.ts';
+import { postgresWords } from '../postgres/connection.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { type LogSql, secondsOf, type TimeText } from './log-sql.ts';
 import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';

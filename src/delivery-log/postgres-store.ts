@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { codeOf } from '../domain/errors.ts';
-import { postgresWords } from '../sources/postgres/pool.ts';
+import { postgresWords } from '../postgres/connection.ts';
 import { addDeeds, deedsJson } from './deeds.ts';
 import { noteFellows } from './fellow-workers.ts';
 import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';

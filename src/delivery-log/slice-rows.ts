@@ -3,7 +3,7 @@ import type { Exchange } from '../contract/delivery.ts';
 import type { SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { laneOf, nextAttempt, supersededText } from '../domain/slice.ts';
-import { sha256 } from '../webhook/request-maker.ts';
+import { sha256 } from '../webhook/sha256.ts';
 import { storedDeed } from './deeds.ts';
 import type { LogWriter } from './log-writer.ts';
 

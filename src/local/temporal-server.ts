@@ -13,7 +13,7 @@ import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
 import { freePorts } from './free-ports.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
-import { originFault, type OriginFault } from '../domain/origin-check.ts';
+import { originFault, type OriginFault } from '../http/origin-check.ts';
 
 /** A Temporal server of our own on this machine; its starter must stop it. */
 export interface LocalTemporal {

@@ -13,7 +13,8 @@ import {
   SourceError,
 } from './source.ts';
 import { KnownAudiences } from './known-audiences.ts';
-import { PostgresError, PostgresPool, type PostgresRow, readPostgresUrl } from './postgres/pool.ts';
+import { readPostgresUrl } from '../postgres/connection.ts';
+import { PostgresError, PostgresPool, type PostgresRow } from './postgres/pool.ts';
 import { type CheckedQueries, checkQueries, type PostgresQueries, queriesOf } from './postgres/queries.ts';
 import { AUDIENCE_ID } from '../domain/names.ts';
 

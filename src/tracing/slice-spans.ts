@@ -3,7 +3,7 @@ import type { SliceInput, SliceTrigger } from '../contract/slice.ts';
 import { deliveryId, rootSpanId, traceparentOf } from '../domain/delivery-id.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { kindOf, nextAttempt } from '../domain/slice.ts';
-import { sha256 } from '../webhook/request-maker.ts';
+import { sha256 } from '../webhook/sha256.ts';
 
 /** A span that has ended. See docs/tracing.md for their names and attributes. */
 export interface Span {

@@ -1,9 +1,8 @@
-import { hash } from 'node:crypto';
 import type { Audience } from '../contract/audience.ts';
 import type { Method } from '../contract/request-shape.ts';
 import type { DeliverySettings } from '../contract/slice.ts';
 import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { deliveryId, type Sha256 } from '../domain/delivery-id.ts';
+import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { nextAttempt } from '../domain/slice.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
@@ -11,6 +10,7 @@ import type { RequestAuthorization } from './authorizations.ts';
 import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
 import { signBody } from './signature.ts';
+import { sha256 } from './sha256.ts';
 import { type BatchScope, type ItemScope, type TemplateScope, withItems } from './templates.ts';
 
 const DRIFT_MS = 2;
@@ -218,9 +218,6 @@ const NO_HEADERS: readonly string[] = [];
 
 /** CloudEvents, JSON Batch Format. */
 const CLOUD_EVENTS = 'application/cloudevents-batch+json';
-
-/** Node's own implementation, for code outside the workflow sandbox. */
-export const sha256: Sha256 = (text) => hash('sha256', text, 'hex');
 
 /** The id of a batch: the same for the same triggers in the same order. */
 export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { BundleOptions, WorkerDeploymentOptions, WorkerOptions } from '@temporalio/worker';
 import { type Config, ConfigError } from '../config/config.ts';
-import { release } from './release.ts';
+import { release } from '../config/release.ts';
 import { beside, payloadConverterPath } from '../temporal/data-converter.ts';
 
 /** How Temporal knows a versioned worker. */

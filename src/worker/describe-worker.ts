@@ -7,7 +7,7 @@ import type { WorkerHealth } from '../domain/health.ts';
 import { codeOf } from '../domain/errors.ts';
 import { readPayloadKeys } from '../temporal/encrypting-codec.ts';
 import type { Readiness } from './readiness.ts';
-import { release } from './release.ts';
+import { release } from '../config/release.ts';
 
 export interface DescribedWorker {
   /** As Temporal names it. */

@@ -31,7 +31,7 @@ import { GuardedAgents } from '../webhook/guarded-agents.ts';
 import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-policy.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import { workerDeployment, workflowCode } from './deployment.ts';
-import { release } from './release.ts';
+import { release } from '../config/release.ts';
 import { describeWorker } from './describe-worker.ts';
 import { OutsideAlerts } from './outside-alerts.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from './readiness.ts';

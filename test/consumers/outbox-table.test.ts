@@ -7,7 +7,7 @@ import { outboxSchema } from '../../src/config/consumer-config.ts';
 import { ConsumerMetrics, type Handover } from '../../src/consumers/handover.ts';
 import { type OutboxRow, OutboxTable, type RowsDone } from '../../src/consumers/outbox/outbox-table.ts';
 import { startOutbox } from '../../src/consumers/outbox/outbox.ts';
-import { readPostgresUrl } from '../../src/sources/postgres/pool.ts';
+import { readPostgresUrl } from '../../src/postgres/connection.ts';
 import { until } from '../support/patience.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { Way } from '../support/way.ts';

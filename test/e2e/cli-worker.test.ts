@@ -9,7 +9,7 @@ import { startRecorder } from '../../demo/recorder.ts';
 import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 import { Lab, labOfTest } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';

@@ -5,7 +5,7 @@ import { Webhook } from 'standardwebhooks';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { OutsideAlerts, type OutsideAlertsOptions } from '../../src/worker/outside-alerts.ts';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';

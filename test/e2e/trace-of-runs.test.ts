@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Attempt, EventTrigger, TraceEvent } from '../../src/client/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
-import { runFacts } from '../../src/client/history/events.ts';
+import { runFacts } from '../../src/client/events.ts';
 import { inTimeOrder } from '../../src/client/history/trace.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';

@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { VARIABLES } from '../../src/config/problems.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { CHART, helm, refusal, rendered, testWithHelm } from '../support/helm.ts';
 import { tempFolder } from '../support/temp-folder.ts';

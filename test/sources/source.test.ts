@@ -11,7 +11,7 @@ import { startJsonServer } from './a-json-server.ts';
 import type { Json, JsonObject } from '../../src/contract/trigger.ts';
 import { fieldsOf } from '../../src/domain/message.ts';
 import { ProfileCache } from '../../src/sources/profile-cache.ts';
-import { readPostgresUrl } from '../../src/sources/postgres/pool.ts';
+import { readPostgresUrl } from '../../src/postgres/connection.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'VIP' };

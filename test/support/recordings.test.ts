@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from '@jest/globals';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 import { brokenSeals } from './recordings.ts';
 import { tempFolder } from './temp-folder.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 
 /** `histories`: histories of workflows, to be replayed; `carried`: what runs handed to the next one, and what workflows were given, to be read. */
 export type RecordingKind = 'histories' | 'carried';

@@ -9,7 +9,7 @@ import ts from 'typescript';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 import { workerDeployment, workflowCode } from '../../src/worker/deployment.ts';
 import { runningLimits } from '../../src/worker/worker.ts';
-import { release } from '../../src/worker/release.ts';
+import { release } from '../../src/config/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
 import { SourceError } from '../../src/sources/source.ts';

@@ -1,5 +1,5 @@
 import { type Config, configReader, configuredSource, configWarnings } from '../../config/config.ts';
-import { release } from '../../worker/release.ts';
+import { release } from '../../config/release.ts';
 import { command } from '../command.ts';
 import { DEFAULT_API_PORT } from './api.ts';
 import { aborted, interruption } from '../terminal.ts';

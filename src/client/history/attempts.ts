@@ -7,7 +7,7 @@ import { attemptsOf } from '../../domain/slice.ts';
 import { clientForLists } from '../executions.ts';
 import { JobNotFound } from '../errors.ts';
 import { describeExecution } from '../jobs/job-service.ts';
-import { beginningOf, type RunBeginning, runFacts } from './events.ts';
+import { beginningOf, type RunBeginning, runFacts } from '../events.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 

@@ -32,7 +32,7 @@ import type { DeedOptions } from '../options.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { arrivalsOf, neverBegun, runFacts } from './events.ts';
+import { arrivalsOf, neverBegun, runFacts } from '../events.ts';
 
 export interface RecoverOptions extends DeedOptions {
   /** Called when it must wait for requests of the ended run, with the end of the wait in epoch ms. */

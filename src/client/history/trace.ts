@@ -27,7 +27,7 @@ import { type ListedRun, newestRuns } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import { GRPC, grpcCode, isShapeFault } from '../server-errors.ts';
 import { type JobRunTimes, runsOf } from './attempts.ts';
-import { runFacts } from './events.ts';
+import { runFacts } from '../events.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { type PersonTrigger, unpackTriggers } from '../../domain/job/queue/chain.ts';
 import { isRecord } from '../../domain/json.ts';

@@ -16,7 +16,7 @@ import { statusQuery, trendQuery } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, isAhead, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
 import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../executions.ts';
-import { neverBegun, wrongDefinition } from '../history/events.ts';
+import { neverBegun, wrongDefinition } from '../events.ts';
 import { withRetries } from '../push/with-retries.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';
 

@@ -13,7 +13,7 @@ import { resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
 import { executeUpdate, noWorker, settled } from '../asking.ts';
 import { RequestRefused } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
-import { type NeverBegun, neverBegun, wrongDefinition } from '../history/events.ts';
+import { type NeverBegun, neverBegun, wrongDefinition } from '../events.ts';
 import { recoverableUntil } from '../history/recovery.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { describeExecution, endOf, ofJob, queryStatus, statusWhen, untilQuiet, updateJob } from './job-service.ts';

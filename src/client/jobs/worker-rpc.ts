@@ -6,7 +6,7 @@ import { QUICK_MS, type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS
 import { WORKER_RPC } from '../../domain/names.ts';
 import { ANSWER_MS, noWorker } from '../asking.ts';
 import { WorkerFailed } from '../errors.ts';
-import { historyEvents } from '../history/events.ts';
+import { historyEvents } from '../events.ts';
 import { isTimeUp } from '../server-errors.ts';
 
 /**

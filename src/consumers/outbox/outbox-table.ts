@@ -3,8 +3,8 @@ import { Client } from 'pg';
 import type { OutboxConfig } from '../../config/consumer-config.ts';
 import { codeOf } from '../../domain/errors.ts';
 import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
-import { connectionOf, type PostgresAddress, postgresWords } from '../../sources/postgres/pool.ts';
-import { quotedTable } from '../../sources/postgres/queries.ts';
+import { connectionOf, type PostgresAddress, postgresWords } from '../../postgres/connection.ts';
+import { quotedTable } from '../../postgres/identifier.ts';
 
 /** The database did not do what an outbox needs. The error's text holds nothing of a row, and no password. */
 export class OutboxError extends Error {

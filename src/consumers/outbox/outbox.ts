@@ -8,7 +8,7 @@ import type { Json } from '../../contract/trigger.ts';
 import { parseInstant } from '../../domain/instant.ts';
 import { parseJson } from '../../domain/json.ts';
 import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
-import { readPostgresUrl, type PostgresAddress } from '../../sources/postgres/pool.ts';
+import { readPostgresUrl, type PostgresAddress } from '../../postgres/connection.ts';
 import type { ConsumerLog, ConsumerMetrics, Handover, RunningConsumer } from '../handover.ts';
 import { OutboxError, type OutboxRow, OutboxTable, type RowsDone } from './outbox-table.ts';
 

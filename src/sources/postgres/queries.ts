@@ -1,5 +1,6 @@
 import type { PostgresSourceConfig } from '../../config/source-config.ts';
 import { SourceError } from '../source.ts';
+import { quoted, quotedTable } from '../../postgres/identifier.ts';
 import type { PostgresPool, PostgresSession } from './pool.ts';
 
 /** The type by which a database compares people's ids; it decides which ids the database can hold. */
@@ -161,16 +162,6 @@ function fieldsOf({ user, profile, columns }: Pick<PostgresProfiles, 'user' | 'p
 }
 
 type PostgresProfiles = NonNullable<PostgresSourceConfig['profiles']>;
-
-/** `crm.people` as `"crm"."people"`. */
-export function quotedTable(name: string): string {
-  const parts = name.match(/"(?:[^"]|"")+"|[^."]+/g) ?? [name];
-  return parts.map((part) => (part.startsWith('"') ? part : quoted(part))).join('.');
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
 
 function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'::text`;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Client } from '@temporalio/client';
 import { type Config, ConfigError } from '../../config/config.ts';
-import { isLoopback, pageFault } from '../../domain/origin-check.ts';
+import { isLoopback, pageFault } from '../../http/origin-check.ts';
 import { JobPoller } from '../job-poller.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 

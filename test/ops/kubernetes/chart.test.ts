@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { beforeAll, expect } from '@jest/globals';
 import { Client } from 'pg';
 import { findPostgres } from '../../../demo/postgres-server.ts';
-import { release } from '../../../src/worker/release.ts';
+import { release } from '../../../src/config/release.ts';
 import { root } from '../../docs/pages.ts';
 import { answerWhen, until } from '../../support/patience.ts';
 import { tempFolder } from '../../support/temp-folder.ts';

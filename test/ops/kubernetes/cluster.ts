@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from '@jest/globals';
 import { findTemporalCli } from '../../../src/local/temporal-cli.ts';
-import { release } from '../../../src/worker/release.ts';
+import { release } from '../../../src/config/release.ts';
 import { root } from '../../docs/pages.ts';
 import { answerWhen } from '../../support/patience.ts';
 import { jsonLines, Program, triggers } from '../../support/triggers-cli.ts';

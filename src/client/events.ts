@@ -6,19 +6,19 @@ import {
 } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
-import type { SliceEnd } from '../../contract/attempt.ts';
-import type { AddressedAnswer, DeadLetter } from '../../contract/dead-letter.ts';
-import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
-import type { PackedSlice, SliceProgress } from '../../contract/slice.ts';
-import type { JobFact } from '../../contract/trace.ts';
-import type { TriggerEvent } from '../../contract/trigger.ts';
-import type { Arrival } from '../../domain/job/steps.ts';
-import { isRecord } from '../../domain/json.ts';
-import { hasSurplus } from '../../domain/requests.ts';
-import { readProgress, readReport, unpackSlice } from '../../domain/slice.ts';
-import { triggersIn } from '../../domain/trigger-run.ts';
-import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { payloadConverter } from '../../temporal/payload-converter.ts';
+import type { SliceEnd } from '../contract/attempt.ts';
+import type { AddressedAnswer, DeadLetter } from '../contract/dead-letter.ts';
+import { checkJobDefinition, type Problem } from '../contract/export-job.ts';
+import type { PackedSlice, SliceProgress } from '../contract/slice.ts';
+import type { JobFact } from '../contract/trace.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import type { Arrival } from '../domain/job/steps.ts';
+import { isRecord } from '../domain/json.ts';
+import { hasSurplus } from '../domain/requests.ts';
+import { readProgress, readReport, unpackSlice } from '../domain/slice.ts';
+import { triggersIn } from '../domain/trigger-run.ts';
+import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
+import { payloadConverter } from '../temporal/payload-converter.ts';
 import {
   enterSignal,
   exitSignal,
@@ -27,8 +27,8 @@ import {
   redeliveredSignal,
   stopUpdate,
   triggersSignal,
-} from '../../workflows/messages.ts';
-import { GRPC, grpcCode } from '../server-errors.ts';
+} from '../workflows/messages.ts';
+import { GRPC, grpcCode } from './server-errors.ts';
 
 /** Events per page; fewer if they exceed the client's limit, by gRPC's default 4 MiB. */
 const PAGE_EVENTS = 100;

@@ -4,13 +4,13 @@ import type { Client } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { arrivalsOf, runFacts } from '../../../src/client/history/events.ts';
-import { inTimeOrder } from '../../../src/client/history/trace.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
-import type { JobFact } from '../../../src/contract/trace.ts';
-import { PersonTrace, type Traced } from '../../../src/domain/person-trace.ts';
-import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
-import { serverError } from '../recorded-job.ts';
+import { arrivalsOf, runFacts } from '../../src/client/events.ts';
+import { inTimeOrder } from '../../src/client/history/trace.ts';
+import { GRPC } from '../../src/client/server-errors.ts';
+import type { JobFact } from '../../src/contract/trace.ts';
+import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
+import { payloadConverter } from '../../src/temporal/payload-converter.ts';
+import { serverError } from './recorded-job.ts';
 
 // Counted as the job's inbox counts them, or a recovery would take up too much or too little.
 test.each([
@@ -66,7 +66,7 @@ function serverWith(events: readonly unknown[], pendingActivities: readonly unkn
 
 const recorded = (
   historyFromJSON(
-    JSON.parse(readFileSync(new URL('../../fixtures/histories/0.1.0/export-job.json', import.meta.url), 'utf8')),
+    JSON.parse(readFileSync(new URL('../fixtures/histories/0.1.0/export-job.json', import.meta.url), 'utf8')),
   ).events ?? []
 ).map(({ eventTime, ...rest }) => ({
   ...rest,
