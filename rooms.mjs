@@ -20,6 +20,12 @@ const COMMANDER = ['@commander-js/extra-typings', 'commander'];
 
 /** @type {Readonly<Record<string, Room>>} */
 export const ROOMS = {
+  words: {
+    holds: 'what people read: labels of the form, remedies, deeds, reasons to wait',
+    values: ['domain'],
+    types: ['contract'],
+    packages: [],
+  },
   contract: {
     holds: 'shapes that cross a boundary: schemas and their types',
     values: [],
@@ -114,7 +120,7 @@ export const ROOMS = {
   },
   client: {
     holds: "our API over Temporal's client: `jobs/`, `push/`, `reconcile/`, `history/` (recovery, trace)",
-    values: ['contract', 'domain', 'temporal', 'workflows/messages.ts'],
+    values: ['contract', 'domain', 'temporal', 'words', 'workflows/messages.ts'],
     packages: ['node', 'zod', 'csv-parse', '@temporalio/client', '@temporalio/envconfig', ...TEMPORAL_COMMON],
   },
   consumers: {
@@ -152,7 +158,7 @@ export const ROOMS = {
   },
   api: {
     holds: 'the HTTP API: callers, bodies, operations, routes',
-    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'ingests'],
+    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'ingests', 'words'],
     packages: ['node', 'zod', 'prom-client', '@temporalio/common', ...FASTIFY],
   },
   cli: {
@@ -168,13 +174,14 @@ export const ROOMS = {
       'ingests',
       'local',
       'temporal',
+      'words',
       'worker',
     ],
     packages: ['node', 'ora', 'string-width', 'wrap-ansi', '@inquirer/prompts', '@temporalio/client', ...COMMANDER],
   },
   console: {
     holds: 'the console: pages for browsers, over the HTTP API',
-    values: ['domain', 'contract/duration.ts'],
+    values: ['domain', 'words', 'contract/duration.ts'],
     types: ['contract', 'client'],
     packages: ['preact', 'preact-iso', 'uplot'],
   },

@@ -3,7 +3,8 @@ import { answered } from '../src/api/refusal.ts';
 import { remedyLines } from '../src/cli/text.ts';
 import { TriggersError } from '../src/client/errors.ts';
 import { remedyOnPage } from '../src/console/words.ts';
-import { REMEDIES, type Remedy, type RemedyAction } from '../src/domain/remedy.ts';
+import type { Remedy, RemedyAction } from '../src/contract/remedy.ts';
+import { REMEDIES } from '../src/words/remedy.ts';
 import { apiWithoutTemporal, askOf } from './api/an-api.ts';
 
 class Failure extends TriggersError {}

@@ -5,7 +5,7 @@ import type { PreparedJob, ServerLimits } from '../contract/ports.ts';
 import { instantOf, parseInstant } from '../domain/instant.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
-import { shownTime } from '../domain/shown.ts';
+import { shownTime } from '../domain/text.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
 import { bodyKind, JSON_TYPE, type RequestSettings } from '../contract/request-shape.ts';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
 import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
-import { newestFirst } from '../domain/audit-words.ts';
+import { newestFirst } from '../words/audit.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
 import { CSV_HEAD, csvLine } from '../delivery-log/delivery-csv.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';

@@ -3,7 +3,7 @@ import type { FastifyContextConfig, FastifyInstance } from 'fastify';
 import { createJsonSchemaTransform } from 'fastify-type-provider-zod';
 import { release } from '../config/release.ts';
 import { isRecord } from '../domain/json.ts';
-import { capital } from '../domain/shown.ts';
+import { capital } from '../words/text.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

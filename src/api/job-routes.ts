@@ -11,9 +11,9 @@ import type {
 } from '../client/export-jobs.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
-import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form-fields.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
-import { jobHasWords } from '../domain/shown.ts';
+import { jobHasWords } from '../words/text.ts';
 import type { JsonObject } from '../contract/trigger.ts';
 import { twinText } from '../domain/twins.ts';
 import type { Caller } from './callers.ts';

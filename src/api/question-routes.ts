@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
 import type { AudienceList } from '../contract/audience.ts';
 import type { AttemptLog } from '../contract/trace.ts';
-import { FORM_FIELDS } from '../domain/form-fields.ts';
+import { FORM_FIELDS } from '../domain/form.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { nearestKey } from '../contract/nearest-key.ts';

@@ -8,7 +8,8 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { withNearName } from '../client/near-names.ts';
 import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
-import type { Remedy, RemedyWords } from '../domain/remedy.ts';
+import type { Remedy } from '../contract/remedy.ts';
+import type { RemedyWords } from '../words/remedy.ts';
 import { codeOf } from '../domain/errors.ts';
 import type { ConsoleFiles } from './console-routes.ts';
 

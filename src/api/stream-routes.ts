@@ -1,4 +1,4 @@
-import { hasStopped } from '../domain/shown.ts';
+import { hasStopped } from '../domain/job-state.ts';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { InvalidTrigger } from '../client/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
-import { counted } from '../domain/shown.ts';
+import { counted } from '../domain/text.ts';
 import { MOST_IN_REQUEST } from '../domain/trigger.ts';
 import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';

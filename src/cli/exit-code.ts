@@ -9,7 +9,7 @@ import {
 } from '../client/errors.ts';
 import { ConfigError } from '../config/config.ts';
 import type { Problem } from '../contract/export-job.ts';
-import { printable } from '../domain/shown.ts';
+import { printable } from '../domain/text.ts';
 import { InvalidPayloadKeys } from '../temporal/encrypting-codec.ts';
 import { remedyLines, wrap } from './text.ts';
 import { problemLines } from './render-jobs.ts';

@@ -4,7 +4,7 @@ import type { SampleWish } from '../client/export-jobs.ts';
 import { readDuration } from '../contract/duration.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
-import { duration } from '../domain/shown.ts';
+import { duration } from '../domain/text.ts';
 import { UsageError } from './exit-code.ts';
 
 /** Options whose value may be empty, which removes the previous value. */

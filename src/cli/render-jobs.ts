@@ -9,9 +9,10 @@ import type {
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
-import { ALIKE, deedInWords, targetInWords } from '../domain/audit-words.ts';
+import { ALIKE, deedInWords, targetInWords } from '../words/audit.ts';
 import { endedInWords } from '../domain/health.ts';
-import { counted, duration, printable, shellWord } from '../domain/shown.ts';
+import { counted, duration, printable } from '../domain/text.ts';
+import { shellWord } from '../domain/text.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';

@@ -1,6 +1,7 @@
 import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
 import type { Answers } from '../contract/answers.ts';
-import { indentedJson, duration, printable } from '../domain/shown.ts';
+import { indentedJson } from '../words/indented-json.ts';
+import { duration, printable } from '../domain/text.ts';
 import { meaningOf } from '../domain/sample-meaning.ts';
 import { type AttemptVerdict, failureInWords, verdictOf } from '../domain/verdict.ts';
 import { plain, type Terminal } from './terminal.ts';

@@ -1,8 +1,8 @@
 import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
-import { askerInWords } from '../domain/audit-words.ts';
+import { askerInWords } from '../words/audit.ts';
 import { knownInstant } from '../domain/instant.ts';
-import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/shown.ts';
-import { waitText } from '../domain/standing-text.ts';
+import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/text.ts';
+import { waitText } from '../words/standing.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
 import type { ReceivedElement, ReceivedRequest } from '../local/receiver.ts';
 import { type Paint, plain } from './terminal.ts';

@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { NoWorker } from '../client/errors.ts';
 import type { ExportJobs, JobStatus, WatchSummary } from '../client/export-jobs.ts';
-import { hasStopped, printable } from '../domain/shown.ts';
+import { hasStopped } from '../domain/job-state.ts';
+import { printable } from '../domain/text.ts';
 import { watchRows } from '../domain/watch-rows.ts';
 import { field, fromNow, sentences, withRemedies } from './text.ts';
 import { rowLines, statusLine, statusLines } from './render-jobs.ts';

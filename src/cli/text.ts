@@ -1,9 +1,10 @@
 import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
-import { duration, printable, shownCount } from '../domain/shown.ts';
+import { duration, printable, shownCount } from '../domain/text.ts';
 import type { Paint } from './terminal.ts';
 import { remediesOf } from '../client/errors.ts';
-import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
+import type { Remedy } from '../contract/remedy.ts';
+import { remedyLine, type RemedyWords } from '../words/remedy.ts';
 
 // The parts of every command's output: counts and times, fields, sentences and tables, fitted to the width of the terminal.
 

@@ -13,7 +13,7 @@ import proto from '@temporalio/proto';
 import { UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 import { EVENTS_AHEAD } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
-import type { Remedy } from '../domain/remedy.ts';
+import type { Remedy } from '../contract/remedy.ts';
 import { ENDED_RUN } from '../workflows/messages.ts';
 import { NoWorker, OutcomeUnknown, WorkerFailed } from './errors.ts';
 import { isOpen } from './executions.ts';

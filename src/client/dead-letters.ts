@@ -1,4 +1,4 @@
-import { hasStopped } from '../domain/shown.ts';
+import { hasStopped } from '../domain/job-state.ts';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';

@@ -4,8 +4,9 @@ import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
 import type { SampleProblem } from '../contract/sample.ts';
 import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
-import { andLetters, keptBackfillInWords, counted, shownTime } from '../domain/shown.ts';
-import type { Remedy } from '../domain/remedy.ts';
+import { keptBackfillInWords } from '../domain/status-rows.ts';
+import { counted, shownTime } from '../domain/text.ts';
+import type { Remedy } from '../contract/remedy.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
 /**
@@ -598,4 +599,12 @@ function didYouMean(near: string | undefined): string {
 
 function seconds(ms: number): string {
   return String(Math.max(1, Math.round(ms / 1000)));
+}
+
+/** Dead letters that nobody else can send, in words that continue a sentence. */
+export function andLetters(count: number): string {
+  if (count === 0) return '';
+  return count === 1
+    ? ', and a dead letter that only it can send'
+    : `, and ${count} dead letters that only it can send`;
 }

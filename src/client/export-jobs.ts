@@ -21,9 +21,9 @@ import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvi
 import { DeadLetters } from './dead-letters.ts';
 import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
 import { isOpen, isStopped } from './executions.ts';
-import { newestFirst } from '../domain/audit-words.ts';
+import { newestFirst } from '../words/audit.ts';
 import { endings } from './history/endings.ts';
-import { shownText } from '../domain/shown.ts';
+import { shownText } from '../domain/mask-url.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { recover, type RecoverOptions } from './history/recovery.ts';
 import { loggedTrace } from './history/logged.ts';

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { printable, shownCount } from '../domain/shown.ts';
+import { printable, shownCount } from '../domain/text.ts';
 import { definedOf } from '../domain/json.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { Clipped, Empty, State, Time } from './parts.tsx';

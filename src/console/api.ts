@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { parseJson } from '../domain/json.ts';
-import type { Remedy } from '../domain/remedy.ts';
+import type { Remedy } from '../contract/remedy.ts';
 
 /** `application/problem+json`; some problems have further fields. */
 interface ProblemBody {

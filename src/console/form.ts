@@ -1,9 +1,11 @@
 import type { JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 import type { ExportField } from '../contract/request-shape.ts';
-import { defaultOf, FORM, isRequired, EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form-fields.ts';
+import { defaultOf, isRequired, EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form.ts';
+import { FORM } from '../words/form.ts';
 import { isRecord } from '../domain/json.ts';
 import { doubledKey } from '../domain/json-scan.ts';
-import { capital, printable } from '../domain/shown.ts';
+import { capital } from '../words/text.ts';
+import { printable } from '../domain/text.ts';
 
 export type Field = keyof JobDefinitionInput;
 

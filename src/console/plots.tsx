@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { LastHour } from '../client/jobs/job-list.ts';
 import type { JobTrend } from '../contract/job-status.ts';
-import { shownCount } from '../domain/shown.ts';
+import { shownCount } from '../domain/text.ts';
 import { Choice, Head, Time } from './parts.tsx';
 
 const SPARK = { width: 120, height: 22 };

@@ -1,8 +1,12 @@
 import type { JobStatus } from '../contract/job-status.ts';
 import type { ShownRequest } from '../contract/sample.ts';
-import { hasStopped, capital, counted, duration, printable, printableReason, shellWord } from '../domain/shown.ts';
+import { hasStopped } from '../domain/job-state.ts';
+import { capital } from '../words/text.ts';
+import { shellWord } from '../domain/text.ts';
+import { counted, duration, printable, printableReason } from '../domain/text.ts';
 import { failureInWords } from '../domain/verdict.ts';
-import { type Remedy, remedyLine, type RemedyWords } from '../domain/remedy.ts';
+import type { Remedy } from '../contract/remedy.ts';
+import { remedyLine, type RemedyWords } from '../words/remedy.ts';
 
 /** `8 s ago`, `in 3 min` */
 export function ago(at: string, now: number): string {

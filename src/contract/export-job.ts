@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Remedy } from '../domain/remedy.ts';
+import type { Remedy } from './remedy.ts';
 import { answersSchema } from './answers.ts';
 import { batch, endsAt, quietHours, quota, requestsPerSecond, retryFor } from './timing.ts';
 import { unknownKeys } from './nearest-key.ts';

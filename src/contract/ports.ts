@@ -1,4 +1,3 @@
-import type { SearchAttribute } from '../domain/shown.ts';
 import type { RaisedAlert } from './alert.ts';
 import type { AudienceList, AudienceListing, AuthorizationListing } from './audience.ts';
 import type { LoggedDeed } from './audit.ts';
@@ -183,3 +182,8 @@ export interface SideWorkflows {
   /** Lets all profile holders of a job end that were started before this time, epoch ms. */
   dropProfiles(jobId: string, before: number): Promise<void>;
 }
+
+/** A search attribute and its value, as the SDK takes them when it starts a workflow. */
+export type SearchAttribute =
+  | { readonly key: { readonly name: string; readonly type: 'KEYWORD' }; readonly value: string }
+  | { readonly key: { readonly name: string; readonly type: 'KEYWORD_LIST' }; readonly value: string[] };

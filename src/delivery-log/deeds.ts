@@ -1,7 +1,7 @@
 import type { DeedFilter, DeedPage, LoggedDeed } from '../contract/audit.ts';
 import { definedOf } from '../domain/json.ts';
 import { deadLetterId } from '../domain/names.ts';
-import { shownText } from '../domain/shown.ts';
+import { shownText } from '../domain/mask-url.ts';
 import { conditionsOf, cursorOf, inMilliseconds, newValues, readCursor, textOf } from './delivery-query.ts';
 import type { StoredDeed } from './delivery-store.ts';
 import type { SqlQuery, SqlRow, TimeText } from './log-sql.ts';

@@ -14,7 +14,8 @@ import type { JobRecord } from './job/job.ts';
 import type { DeadTrigger } from './job/queue/pending-dead-letters.ts';
 import { isRecord, parseJson } from './json.ts';
 import { audienceAttribute, audienceById, jobIdOf } from './names.ts';
-import { keyword, keywordList, type SearchAttribute, summaryOf } from './shown.ts';
+import { keyword, keywordList, summaryOf } from './workflow-visibility.ts';
+import type { SearchAttribute } from '../contract/ports.ts';
 import { SpilledProfile, readTrigger } from './trigger.ts';
 import { failureInWords } from './verdict.ts';
 

@@ -1,5 +1,5 @@
 import type { DifferenceCounts } from '../contract/difference.ts';
-import { shownCount } from './shown.ts';
+import { shownCount } from './text.ts';
 import { isTooLarge } from './watch.ts';
 
 /** The largest share of the people on the list, in percent, that may exit without a confirmation. */

@@ -1,7 +1,8 @@
 import type { LastFailure } from '../contract/job-status.ts';
 import type { WatchStatus } from '../contract/watch.ts';
 import { definedOf } from './json.ts';
-import { counted, duration, shownCount, shownTime, shellWord } from './shown.ts';
+import { counted, duration, shownCount, shownTime } from './text.ts';
+import { shellWord } from './text.ts';
 import { failureInWords, judge, VERDICTS } from './verdict.ts';
 import { FAILURES_ALERTED } from './watch.ts';
 

@@ -10,7 +10,7 @@ import type { WatchChange } from '../contract/watch.ts';
 import { LEAST_ID_DIGITS, WHOLE_ID_DIGITS } from './delivery-id.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
-import { EDITABLE_FIELDS, FORM_FIELDS } from './form-fields.ts';
+import { EDITABLE_FIELDS, FORM_FIELDS } from './form.ts';
 import { definedOf, isRecord } from './json.ts';
 import { differenceId, flag, type Kind, type Kinds, name, names, oneOf, whole, wrongValues } from './kinds.ts';
 

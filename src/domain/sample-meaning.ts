@@ -1,6 +1,6 @@
 import type { Sample, SampleAnswer } from '../contract/sample.ts';
 import { retryDelaysMs } from './retry.ts';
-import { duration } from './shown.ts';
+import { duration } from './text.ts';
 import type { AttemptVerdict } from './verdict.ts';
 
 /** Says how often, and for how long, a job would retry. */

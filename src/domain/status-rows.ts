@@ -2,20 +2,13 @@ import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
-import { FORM, EDITABLE_FIELDS } from './form-fields.ts';
-import {
-  keptBackfillInWords,
-  counted,
-  detailsTable,
-  duration,
-  printable,
-  printableReason,
-  shownCount,
-  shownTime,
-  isBackfillOver,
-} from './shown.ts';
+import { EDITABLE_FIELDS, FIELDS } from './form.ts';
+import { counted, duration, printable, printableReason, shownCount, shownTime } from './text.ts';
+import { detailsTable } from './workflow-visibility.ts';
+import { isBackfillOver } from './job-state.ts';
 import { retryDelaysMs } from './retry.ts';
 import { failureInWords } from './verdict.ts';
+import type { KeptBackfill } from '../contract/job-status.ts';
 
 /** One line of a job's status, in the terminal and in the Temporal UI. */
 export interface StatusRow {
@@ -149,10 +142,10 @@ type Row = Omit<StatusRow, 'value'> & { readonly value: string | undefined };
 
 /** The fields of the job that differ from the default, a row each. */
 function fieldRows(status: JobStatus, telling: Telling): Row[] {
-  return EDITABLE_FIELDS.filter((field) => FORM[field].row !== null).map((field) => {
-    const { row, label } = FORM[field];
+  return EDITABLE_FIELDS.flatMap((field) => {
+    const { row } = FIELDS[field];
     const tell = FIELD_TEXTS[field] ?? plainly(field);
-    return { name: row ?? label, value: tell(status, telling) };
+    return row === null ? [] : [{ name: row, value: tell(status, telling) }];
   });
 }
 
@@ -160,7 +153,7 @@ type FieldText = (status: JobStatus, telling: Telling) => string | undefined;
 
 function plainly(field: keyof JobEdit): FieldText {
   return ({ [field]: value }) => {
-    if (value == null || value === FORM[field].default) return undefined;
+    if (value == null || value === FIELDS[field].default) return undefined;
     return printable(typeof value === 'string' ? value : JSON.stringify(value));
   };
 }
@@ -451,4 +444,10 @@ function shownLimit(limit: number): string {
 /** A rate as people read it: whole numbers from 10 on. */
 function perSecond(rate: number): string {
   return rate >= 10 ? shownCount(Math.round(rate)) : String(Math.round(rate * 10) / 10);
+}
+
+/** Says how far a kept backfill has read. */
+export function keptBackfillInWords({ n, taken, expected }: KeptBackfill): string {
+  const read = expected === undefined ? shownCount(taken) : `${shownCount(taken)} of ${shownCount(expected)}`;
+  return `backfill ${n} (${read} members read)`;
 }

@@ -1,5 +1,6 @@
 import type { WatchPhase, WatchStatus } from '../contract/watch.ts';
-import { counted, detailsTable, duration, printableReason, shownCount, shownTime } from './shown.ts';
+import { counted, duration, printableReason, shownCount, shownTime } from './text.ts';
+import { detailsTable } from './workflow-visibility.ts';
 import { type StatusRow, toneOf } from './status-rows.ts';
 
 const PHASES: Readonly<Record<WatchPhase, string>> = {

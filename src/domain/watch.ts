@@ -1,7 +1,7 @@
 import type { Alert } from '../contract/alert.ts';
 import type { ScanReport, WatchAlerts, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../contract/watch.ts';
 import { type Instant, instantOf, nextNanosecond } from './instant.ts';
-import { shownCount, shownTime } from './shown.ts';
+import { shownCount, shownTime } from './text.ts';
 
 /** This many may leave at once, whatever their share: a small audience may change by half in a day. */
 const FEW_EXITS = 10;

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import type { AuthorizationConfig } from '../config/authorization-config.ts';
 import type { AuthorizationListing } from '../contract/audience.ts';
 import { isRecord } from '../domain/json.ts';
-import { shownUrl } from '../domain/shown.ts';
+import { shownUrl } from '../domain/mask-url.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { type AccessToken, AccessTokens, fetchToken, TokenUnavailable } from './access-tokens.ts';
 import type { GuardedAgents } from './guarded-agents.ts';

@@ -1,7 +1,8 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { ShownRequest } from '../contract/sample.ts';
 import type { ShownAnswer } from '../contract/delivery.ts';
-import { printable, shownUrl } from '../domain/shown.ts';
+import { printable } from '../domain/text.ts';
+import { shownUrl } from '../domain/mask-url.ts';
 import { type HttpAnswer, joined } from './attempt.ts';
 import type { WebhookRequest } from './request.ts';
 import { withoutSecrets } from './without-secrets.ts';

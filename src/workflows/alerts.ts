@@ -2,7 +2,7 @@ import { condition, log, proxyActivities, setHandler } from '@temporalio/workflo
 import type { RaisedAlert } from '../contract/alert.ts';
 import type { Activities } from '../contract/ports.ts';
 import { isRecord } from '../domain/json.ts';
-import { summaryOf } from '../domain/shown.ts';
+import { summaryOf } from '../domain/workflow-visibility.ts';
 import { INTERNAL } from './answering.ts';
 import { alertsSignal } from './messages.ts';
 

@@ -34,7 +34,7 @@ import {
   takeBy,
   UNKNOWN,
 } from '../domain/requests.ts';
-import { deadLetterDetails } from '../domain/shown.ts';
+import { deadLetterDetails } from '../domain/workflow-visibility.ts';
 import { answerQuery, INTERNAL, isFull } from './answering.ts';
 import { Asker, tellDeed } from './deeds.ts';
 import { answerSignal, deadLetterStatusQuery, discardSignal, redeliveredSignal, redeliverSignal } from './messages.ts';

@@ -4,7 +4,7 @@ import type { JobDefinition } from '../contract/export-job.ts';
 import type { JobStatus } from '../contract/job-status.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { audienceAttribute } from '../domain/names.ts';
-import { jobMemo } from '../domain/shown.ts';
+import { jobMemo } from '../domain/workflow-visibility.ts';
 import { detailsOf } from '../domain/status-rows.ts';
 
 const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');

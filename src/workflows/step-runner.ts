@@ -49,7 +49,8 @@ import {
   jobIdOf,
   profileHolderWorkflowId,
 } from '../domain/names.ts';
-import { counted, summaryOf } from '../domain/shown.ts';
+import { counted } from '../domain/text.ts';
+import { summaryOf } from '../domain/workflow-visibility.ts';
 import { packSlice } from '../domain/slice.ts';
 import type { backfill } from './backfill.ts';
 import type { RequestedEdit } from './job-update-handlers.ts';

@@ -6,7 +6,7 @@ import { refusalOf } from '../../src/api/refusal.ts';
 import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
 import { presetNamed } from '../../src/ingests/presets.ts';
-import { printableReason } from '../../src/domain/shown.ts';
+import { printableReason } from '../../src/domain/text.ts';
 import { shownFault } from '../../src/webhook/attempt.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 

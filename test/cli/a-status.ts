@@ -1,5 +1,5 @@
 import type { BackfillStatus, JobStatus } from '../../src/contract/job-status.ts';
-import { editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
+import { editableOf, FORM_DEFAULTS } from '../../src/domain/form.ts';
 
 /** A running backfill that has done nothing yet, with some of it changed. */
 export function aBackfill(changed: Partial<BackfillStatus> = {}): BackfillStatus {

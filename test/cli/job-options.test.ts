@@ -11,7 +11,8 @@ import {
   withFields,
 } from '../../src/cli/job-options.ts';
 import { createProgram } from '../../src/cli/program.ts';
-import { FORM, FORM_FIELDS } from '../../src/domain/form-fields.ts';
+import { FORM_FIELDS, defaultOf } from '../../src/domain/form.ts';
+import { FORM } from '../../src/words/form.ts';
 import { aTerminal } from './a-terminal.ts';
 import { readJobFiles, writeNewFile } from '../../src/cli/files.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -69,9 +70,9 @@ function sampleOf(field: (typeof FORM_FIELDS)[number]): [words: string[], value:
 }
 
 test.each(FORM_FIELDS)('the command line can say %s, or take it back to its default', (field) => {
-  const { option, default: byDefault = null } = FORM[field];
+  const { option } = FORM[field];
   expect(option.say ?? option.back).toBeDefined();
-  if (option.back !== undefined) expect(saidBy(option.back)).toEqual({ [field]: byDefault });
+  if (option.back !== undefined) expect(saidBy(option.back)).toEqual({ [field]: defaultOf(field) });
   const [words, value] = sampleOf(field);
   if (option.say !== undefined) expect(saidBy(option.say.replace(/ .*/, ''), ...words)).toEqual({ [field]: value });
 });

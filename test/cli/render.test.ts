@@ -8,7 +8,7 @@ import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';
 import { answerLines, requestLines, tableLines, testedText } from '../../src/cli/render-sample.ts';
-import { indentedJson } from '../../src/domain/shown.ts';
+import { indentedJson } from '../../src/words/indented-json.ts';
 import { meaningOf } from '../../src/domain/sample-meaning.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';

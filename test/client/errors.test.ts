@@ -14,7 +14,7 @@ import {
   PushInterrupted,
   TriggersError,
 } from '../../src/client/errors.ts';
-import type { Remedy } from '../../src/domain/remedy.ts';
+import type { Remedy } from '../../src/contract/remedy.ts';
 import { GRPC, isTimeUp, isTransient } from '../../src/client/server-errors.ts';
 import { serverError } from './recorded-job.ts';
 import { connectClient } from '../../src/client/connect.ts';

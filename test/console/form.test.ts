@@ -12,12 +12,12 @@ import {
   withField,
 } from '../../src/console/form.ts';
 import { ago, clockTime, jobSentence, spanWord, utc } from '../../src/console/words.ts';
-import { shellWord } from '../../src/domain/shown.ts';
+import { shellWord } from '../../src/domain/text.ts';
 import { toneOf } from '../../src/domain/status-rows.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/form-fields.ts';
+import { EDITABLE_FIELDS, editableOf, FORM_DEFAULTS } from '../../src/domain/form.ts';
 import { RIGHT } from '../contract/a-mistake.ts';
 
 const PLAIN: JobDefinitionInput = {

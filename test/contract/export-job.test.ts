@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
-import { FORM_FIELDS } from '../../src/domain/form-fields.ts';
+import { FORM_FIELDS } from '../../src/domain/form.ts';
 import { mistakesWith, RIGHT } from './a-mistake.ts';
 
 const LEAST = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/hook', authorization: null };

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
 import { storedDeed } from '../../src/delivery-log/deeds.ts';
 import { openDeliveryReader, openDeliveryStore, openPersonRemoval } from '../../src/delivery-log/open-log.ts';
-import { deedInWords } from '../../src/domain/audit-words.ts';
+import { deedInWords } from '../../src/words/audit.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { TestPostgres } from '../support/postgres.ts';
 import { tempFolder } from '../support/temp-folder.ts';

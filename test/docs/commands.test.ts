@@ -6,7 +6,8 @@ import { createProgram } from '../../src/cli/program.ts';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
-import { FORM, type FormField, FORM_FIELDS } from '../../src/domain/form-fields.ts';
+import { FORM_FIELDS, defaultOf, FIELDS, isRequired } from '../../src/domain/form.ts';
+import { FORM } from '../../src/words/form.ts';
 import { unknownFindings } from '../../src/domain/health.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { legacyPayload, newPayload, type PayloadParts } from '../../src/domain/message.ts';
@@ -243,7 +244,7 @@ describe('jobs', () => {
 
   /** WRITE_FORM_TABLE=1 writes it. */
   test('the table of the form says of every field what the code says', () => {
-    const rows = FORM_FIELDS.map((field) => `| \`${field}\` | ${told(FORM[field])} | ${usual(FORM[field])} |`);
+    const rows = FORM_FIELDS.map((field) => `| \`${field}\` | ${told(field)} | ${usual(field)} |`);
     const table = ['| field | what it is | default |', '| --- | --- | --- |', ...rows, ''].join('\n');
     const page = readPage(PAGE);
     if (process.env['WRITE_FORM_TABLE'] === '1')
@@ -254,14 +255,16 @@ describe('jobs', () => {
     else expect(cellsOf(TABLE.exec(page)?.[0] ?? '')).toEqual(cellsOf(table));
   });
 
-  function told({ what, without, input, default: byDefault = null }: FormField): string {
+  function told(field: keyof typeof FORM): string {
+    const { what, without, input } = FORM[field];
     const first = input.kind === 'flag' && input.on !== true ? `${json(input.on)}: ` : '';
-    return `${first}${what}${without === undefined ? '' : `; ${json(byDefault)}: ${without}`}`;
+    return `${first}${what}${without === undefined ? '' : `; ${json(defaultOf(field))}: ${without}`}`;
   }
 
-  function usual({ default: byDefault, isOptional }: FormField): string {
-    if (byDefault !== undefined) return json(byDefault);
-    return isOptional === true ? '' : 'required';
+  function usual(field: keyof typeof FORM): string {
+    if (isRequired(field)) return 'required';
+    const { default: byDefault } = FIELDS[field];
+    return byDefault === undefined ? '' : json(byDefault);
   }
 
   const json = (value: unknown): string => `\`${JSON.stringify(value)}\``;

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { MOST_REASON } from '../../domain/requests.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, printable } from '../../domain/text.ts';
 import { confirmed, confirmLoss, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';

@@ -1,7 +1,7 @@
 import type { AudienceList, AudienceListing, AuthorizationListing } from '../../contract/audience.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { findAudience } from '../../domain/names.ts';
-import { duration, printable } from '../../domain/shown.ts';
+import { duration, printable } from '../../domain/text.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import type { Terminal } from '../terminal.ts';

@@ -1,6 +1,6 @@
 import { definedOf } from '../../domain/json.ts';
 import type { BackfillRequest, JobStatus } from '../../client/export-jobs.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted } from '../../domain/text.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { collect, countingNumber, REASON } from '../options.ts';

@@ -12,7 +12,7 @@ import type {
   WhichDeadLetters,
 } from '../../client/export-jobs.ts';
 import { deadLetterWorkflowId } from '../../domain/names.ts';
-import { counted, exactTime, printable, printableReason } from '../../domain/shown.ts';
+import { counted, exactTime, printable, printableReason } from '../../domain/text.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
 import { hasDeliveryLog } from '../delivery-log.ts';

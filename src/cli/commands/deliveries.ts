@@ -6,7 +6,7 @@ import type { DeliveryReader } from '../../delivery-log/delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { definedOf } from '../../domain/json.ts';
 import { EXPORT_WAIT_MS, gapsInWords } from '../../domain/log-gaps.ts';
-import { printable } from '../../domain/shown.ts';
+import { printable } from '../../domain/text.ts';
 import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
 import { command, commandGroup, unknownJob } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';

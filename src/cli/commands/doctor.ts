@@ -1,7 +1,7 @@
 import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import type { Finding, Health, HealthState } from '../../domain/health.ts';
 import { factsInWords, HEALTH_STATES, healthOf, keyEnds } from '../../domain/health.ts';
-import { counted, printable, printableReason } from '../../domain/shown.ts';
+import { counted, printable, printableReason } from '../../domain/text.ts';
 import { command } from '../command.ts';
 import { NotHealthy } from '../exit-code.ts';
 import type { Style, Terminal } from '../terminal.ts';

@@ -1,7 +1,7 @@
 import type { EditedJob } from '../../client/export-jobs.ts';
-import { EDITABLE_FIELDS } from '../../domain/form-fields.ts';
+import { EDITABLE_FIELDS } from '../../domain/form.ts';
 import { definedOf } from '../../domain/json.ts';
-import { printable } from '../../domain/shown.ts';
+import { printable } from '../../domain/text.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

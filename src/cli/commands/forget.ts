@@ -6,7 +6,7 @@ import type { Deed } from '../../contract/audit.ts';
 import { storedDeed } from '../../delivery-log/deeds.ts';
 import type { LoggedPerson } from '../../delivery-log/person-removal.ts';
 import { definedOf } from '../../domain/json.ts';
-import { counted, printable, printableReason, shownCount } from '../../domain/shown.ts';
+import { counted, printable, printableReason, shownCount } from '../../domain/text.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, personHere, withJobs } from '../command.ts';
 import { configuredRemoval, configuredSealing, isLogInCollector } from '../delivery-log.ts';

@@ -1,4 +1,4 @@
-import { newestFirst } from '../../domain/audit-words.ts';
+import { newestFirst } from '../../words/audit.ts';
 import type { DeedFilter, LoggedDeed } from '../../contract/audit.ts';
 import { command, unknownJob, withJobs } from '../command.ts';
 import { configuredSealing, withDeliveryLog } from '../delivery-log.ts';

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { ConfigError, configuredApi, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
 import type { Json } from '../../contract/trigger.ts';
-import { counted, exactTime, printable } from '../../domain/shown.ts';
+import { counted, exactTime, printable } from '../../domain/text.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { type Arrival, type Change, doubledText, parametersIn, type Unreadable } from '../../ingests/arrival.ts';
 import { ExpressionThread } from '../../ingests/expressions.ts';

@@ -19,9 +19,13 @@ import type {
   JobDefinitionInput,
   StartedJob,
 } from '../../client/export-jobs.ts';
-import { defaultOf, FORM, isRequired, plain, FORM_DEFAULTS, FORM_FIELDS } from '../../domain/form-fields.ts';
+import { defaultOf, isRequired, FORM_DEFAULTS, FORM_FIELDS, FIELDS } from '../../domain/form.ts';
+import { FORM, plain } from '../../words/form.ts';
 import { JOB_ID_PATTERN } from '../../domain/names.ts';
-import { capital, counted, printable, printableReason, shownUrl, indentedJson } from '../../domain/shown.ts';
+import { capital } from '../../words/text.ts';
+import { counted, printable, printableReason } from '../../domain/text.ts';
+import { shownUrl } from '../../domain/mask-url.ts';
+import { indentedJson } from '../../words/indented-json.ts';
 import { fieldName } from '../../domain/status-rows.ts';
 import { answerLines, testedText } from '../render-sample.ts';
 import { checkJobDefinition } from '../../contract/export-job.ts';
@@ -391,7 +395,8 @@ async function askField(field: Field, draft: Draft, ask: Ask): Promise<void> {
 }
 
 async function answerFor(field: Field, draft: Draft, ask: Ask): Promise<unknown> {
-  const { input, label, what, section, default: byDefault } = FORM[field];
+  const { input, label, what, section } = FORM[field];
+  const { default: byDefault } = FIELDS[field];
   if (input.kind === 'flag') {
     const isWanted = await ask.yes({ message: `${label}: ${plain(what)}?`, initial: true });
     return isWanted ? input.on : byDefault;

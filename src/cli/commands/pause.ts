@@ -1,6 +1,6 @@
 import type { DeedOptions, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
 import type { KeptTriggers } from '../../contract/job-status.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted } from '../../domain/text.ts';
 import { command, type CommandMaker, withJobs } from '../command.ts';
 import { PartlyDone } from '../exit-code.ts';
 import { REASON } from '../options.ts';

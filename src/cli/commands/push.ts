@@ -12,7 +12,7 @@ import type {
 } from '../../client/export-jobs.ts';
 import { LONGEST_DURATION_MS } from '../../contract/duration.ts';
 import { JOB_ID_PATTERN, JOB_ID_RULE, AUDIENCE_ID } from '../../domain/names.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, printable } from '../../domain/text.ts';
 import { command, type WaitForServer, withJobs } from '../command.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { openFile } from '../files.ts';

@@ -4,7 +4,7 @@ import type { CompareProgress, Difference, ExportJobs, JobStatus } from '../../c
 import { DifferenceDoubtful } from '../../client/errors.ts';
 import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '../../client/reconcile/their-list.ts';
 import { doubtInWords, doubtsAbout } from '../../domain/difference.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, printable } from '../../domain/text.ts';
 import { confirmed, UserAborted, nobodyToAsk } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

@@ -1,5 +1,5 @@
 import type { JobStatus } from '../../client/export-jobs.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted } from '../../domain/text.ts';
 import { command, withJobs } from '../command.ts';
 import { sentences } from '../text.ts';
 

@@ -1,6 +1,6 @@
 import { Option } from '@commander-js/extra-typings';
 import type { ExportJobs, FoundTold, JobStatus, ReplayOptions, ReplayWish } from '../../client/export-jobs.ts';
-import { counted, printable, shownTime } from '../../domain/shown.ts';
+import { counted, printable, shownTime } from '../../domain/text.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';

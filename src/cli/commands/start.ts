@@ -1,7 +1,8 @@
 import { InvalidJob } from '../../client/errors.ts';
 import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
-import { FORM_FIELDS } from '../../domain/form-fields.ts';
-import { counted, shownUrl } from '../../domain/shown.ts';
+import { FORM_FIELDS } from '../../domain/form.ts';
+import { counted } from '../../domain/text.ts';
+import { shownUrl } from '../../domain/mask-url.ts';
 import { confirmed, UserAborted } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

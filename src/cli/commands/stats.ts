@@ -2,7 +2,7 @@ import type { DeliveryCounts } from '../../contract/delivery.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
-import { counted, printable } from '../../domain/shown.ts';
+import { counted, printable } from '../../domain/text.ts';
 import { command, unknownJob, withJobs } from '../command.ts';
 import { withDeliveryLog } from '../delivery-log.ts';
 import { anyTime, pastTime } from '../options.ts';

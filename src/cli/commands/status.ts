@@ -3,7 +3,7 @@ import { jobTable, statusLines } from '../render-jobs.ts';
 import { watchStatus } from '../render-watches.ts';
 import { interruption } from '../terminal.ts';
 import type { JobSummary } from '../../client/export-jobs.ts';
-import { counted } from '../../domain/shown.ts';
+import { counted } from '../../domain/text.ts';
 import { sentences, tableColumns } from '../text.ts';
 
 export const statusCommand = command({

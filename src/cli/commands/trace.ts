@@ -4,7 +4,7 @@ import { configuredTaskQueue } from '../../config/config.ts';
 import { DeliveryLogError } from '../../delivery-log/log-error.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
-import { printable, shownTime } from '../../domain/shown.ts';
+import { printable, shownTime } from '../../domain/text.ts';
 import { command, withJobs } from '../command.ts';
 import { configuredReader, hasDeliveryLog } from '../delivery-log.ts';
 import { countingNumber, pastTime } from '../options.ts';

@@ -1,7 +1,7 @@
 import { definedOf } from '../../domain/json.ts';
 import type { DeedOptions, ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
-import { counted, duration, printable } from '../../domain/shown.ts';
+import { counted, duration, printable } from '../../domain/text.ts';
 import { confirmLoss } from '../ask.ts';
 import { command, type Invocation, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

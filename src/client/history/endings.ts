@@ -1,12 +1,12 @@
 import type { Client } from '@temporalio/client';
 import type { DeedFilter, LoggedDeed } from '../../contract/audit.ts';
-import { newestFirst } from '../../domain/audit-words.ts';
+import { newestFirst } from '../../words/audit.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { definedOf } from '../../domain/json.ts';
 import { EXPORT_JOB, JOB_ID_PATTERN, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { MOST_WHO } from '../../domain/requests.ts';
-import { shownText } from '../../domain/shown.ts';
+import { shownText } from '../../domain/mask-url.ts';
 import { clientForLists, endedAs } from '../executions.ts';
 import type { ListedRun } from '../jobs/job-list.ts';
 import { GRPC, grpcCode } from '../server-errors.ts';

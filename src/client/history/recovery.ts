@@ -22,7 +22,7 @@ import {
   subscriptionIdOf,
 } from '../../domain/names.ts';
 import { hasSurplus, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
-import { isBackfillOver } from '../../domain/shown.ts';
+import { isBackfillOver } from '../../domain/job-state.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
 import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';

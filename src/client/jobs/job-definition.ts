@@ -8,7 +8,7 @@ import {
 } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobSettings } from '../../contract/sample.ts';
-import { editableOf, FORM_DEFAULTS, FORM_FIELDS, FORM } from '../../domain/form-fields.ts';
+import { editableOf, FORM_DEFAULTS, FORM_FIELDS, FIELDS } from '../../domain/form.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settingsQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
@@ -120,7 +120,7 @@ export function withHeldBack(problems: readonly Problem[], prepared: PreparedJob
   return { ok: false, problems: [...problems, ...more] };
 }
 /** Fields that may contain a secret when they are wrong. */
-const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FORM[field].secret !== undefined);
+const SENSITIVE: readonly string[] = FORM_FIELDS.filter((field) => FIELDS[field].secret !== undefined);
 
 /**
  * For a wrong definition: returns the part that a worker is asked about, and the problems of the rest. The server stores the worker's part. A secret

@@ -13,7 +13,7 @@ import { forEachLimit } from '../../domain/for-each-limit.ts';
 import type { LeftOver } from '../../domain/health.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
-import { isBackfillOver } from '../../domain/shown.ts';
+import { isBackfillOver } from '../../domain/job-state.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import type { Destination, UrlDigests } from '../../domain/twins.ts';
 import { ask } from '../asking.ts';

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../../contract/export-job.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
-import { hasStopped, isBackfillOver } from '../../domain/shown.ts';
+import { hasStopped, isBackfillOver } from '../../domain/job-state.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { changedFields } from '../../domain/job/audit-log.ts';
 import { shownForm } from '../../domain/job/describing.ts';

@@ -4,7 +4,7 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, RequestSettings } from '../../contract/request-shape.ts';
-import { andLetters } from '../../domain/shown.ts';
+import { andLetters } from '../errors.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import type { PreparedInput } from '../../domain/job/operating.ts';

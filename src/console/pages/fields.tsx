@@ -1,7 +1,8 @@
 import type { ComponentChildren, JSX } from 'preact';
 import type { Problem } from '../../contract/export-job.ts';
-import { FORM, plain } from '../../domain/form-fields.ts';
-import { capital } from '../../domain/shown.ts';
+import { FIELDS } from '../../domain/form.ts';
+import { FORM, plain } from '../../words/form.ts';
+import { capital } from '../../words/text.ts';
 import { type Draft, emptyInput, type Field as JobField, fieldOf, isTicked, partInput, textIn } from '../form.ts';
 import { Clipped } from '../parts.tsx';
 
@@ -186,7 +187,7 @@ export function FormInput(props: JobFormProps & { readonly field: JobField; read
       return <TextField {...common} inputMode="decimal" />;
     case 'line':
     case 'own':
-      return <TextField {...common} inputMode={shown.secret === 'url' ? 'url' : 'text'} />;
+      return <TextField {...common} inputMode={FIELDS[field].secret === 'url' ? 'url' : 'text'} />;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { factsInWords, type Finding, type Health, type HealthState } from '../../domain/health.ts';
-import { capital, counted, printable } from '../../domain/shown.ts';
+import { capital } from '../../words/text.ts';
+import { counted, printable } from '../../domain/text.ts';
 import type { Tone } from '../../domain/status-rows.ts';
 import { pathOf, useFetched } from '../api.ts';
 import { Clipped, Head, State, Unanswered, usePageTitle } from '../parts.tsx';

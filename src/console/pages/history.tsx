@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AuditEntry, DeedPage, LoggedDeed } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import { ALIKE, deedInWords, targetInWords } from '../../domain/audit-words.ts';
+import { ALIKE, deedInWords, targetInWords } from '../../words/audit.ts';
 import { JobLink, NoLog } from '../about.tsx';
 import { ask, pathOf, useFetched } from '../api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';

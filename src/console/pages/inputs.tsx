@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { printable, shownCount } from '../../domain/shown.ts';
+import { printable, shownCount } from '../../domain/text.ts';
 import { pathOf, useFetched } from '../api.ts';
 import { Clipped, Empty, Head, Time, Unanswered, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';

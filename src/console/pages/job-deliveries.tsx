@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useRef, useState } from 'preact/hooks';
 import type { DeliveryStats } from '../../contract/delivery.ts';
-import { shownCount } from '../../domain/shown.ts';
+import { shownCount } from '../../domain/text.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { pathOf, useFetched } from '../api.ts';
 import { Choice, type Figure, FigureList, Unanswered } from '../parts.tsx';

@@ -2,13 +2,15 @@ import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { AudienceList, AuthorizationListing } from '../../contract/audience.ts';
 import type { Problem } from '../../contract/export-job.ts';
-import { counted, printable, shownCount, hasWords } from '../../domain/shown.ts';
+import { counted, printable, shownCount } from '../../domain/text.ts';
+import { hasWords } from '../../words/text.ts';
 import { type ApiFailure, pathOf, useFetched } from '../api.ts';
 import { definitionOf, type Draft, fieldOf, hasField, withField } from '../form.ts';
 import { Clipped, Empty, Failure, ProblemList } from '../parts.tsx';
 import { useSession } from '../session.tsx';
 import { Check, Field, FormInput, type JobFormProps, TextField } from './fields.tsx';
-import { FORM, FORM_SECTIONS, FORM_FIELDS } from '../../domain/form-fields.ts';
+import { FORM_FIELDS } from '../../domain/form.ts';
+import { FORM, FORM_SECTIONS } from '../../words/form.ts';
 
 /** The form in the order of its steps, followed by the further fields. */
 export function JobForm(props: JobFormProps): JSX.Element {

@@ -2,7 +2,8 @@ import type { JSX } from 'preact';
 import type { DeliveryDetails } from '../../contract/delivery.ts';
 import type { ShownRequest } from '../../contract/sample.ts';
 import { definedOf } from '../../domain/json.ts';
-import { indentedJson, printable, shownCount } from '../../domain/shown.ts';
+import { indentedJson } from '../../words/indented-json.ts';
+import { printable, shownCount } from '../../domain/text.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 
 const SHOWN_BYTES = 50_000;

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput, Problem } from '../../contract/export-job.ts';
-import { FIELDS_WITH_URL, FORM_FIELDS } from '../../domain/form-fields.ts';
+import { FIELDS_WITH_URL, FORM_FIELDS } from '../../domain/form.ts';
 import { isRecord } from '../../domain/json.ts';
 import { ApiFailure, ask, asFailure, useSettled } from '../api.ts';
 import { definitionOf, type Draft, fieldOf } from '../form.ts';

@@ -1,7 +1,7 @@
 import type { Alert, AlertKind } from '../../contract/alert.ts';
 import type { LastFailure } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
-import { counted, shownCount } from '../shown.ts';
+import { counted, shownCount } from '../text.ts';
 import { ATTEMPT_CODES, failureInWords } from '../verdict.ts';
 import { WHEN_LOST, leftOutInWords, lostInWords } from './describing-backfills.ts';
 import type { BackfillIntake } from './backfill.ts';

@@ -1,7 +1,7 @@
 import type { AuditChange, AuditEntry } from '../../contract/audit.ts';
 import type { JobEdit } from '../../contract/export-job.ts';
 import type { Json } from '../../contract/trigger.ts';
-import { EDITABLE_FIELDS } from '../form-fields.ts';
+import { EDITABLE_FIELDS } from '../form.ts';
 import { jsonBytes } from '../json.ts';
 import type { Budgets } from '../limits.ts';
 

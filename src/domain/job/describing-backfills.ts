@@ -1,7 +1,7 @@
 import type { BackfillStatus } from '../../contract/job-status.ts';
 import { instantOf } from '../instant.ts';
 import { audienceById } from '../names.ts';
-import { counted } from '../shown.ts';
+import { counted } from '../text.ts';
 import type { BackfillIntake } from './backfill.ts';
 import type { JobRecord } from './job.ts';
 

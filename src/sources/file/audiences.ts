@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { AudienceListing } from '../../contract/audience.ts';
 import { unknownKeys } from '../../contract/nearest-key.ts';
 import { AUDIENCE_ID } from '../../domain/names.ts';
-import { printable } from '../../domain/shown.ts';
+import { printable } from '../../domain/text.ts';
 import {
   audienceIdOf,
   type MembersPage,

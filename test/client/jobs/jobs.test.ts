@@ -15,7 +15,7 @@ import type { PlannedJob } from '../../../src/client/export-jobs.ts';
 import { withTwins } from '../../../src/client/jobs/plan-jobs.ts';
 import { type Destination, urlDigests } from '../../../src/domain/twins.ts';
 import { queryStatus, startJobWorkflow } from '../../../src/client/jobs/job-service.ts';
-import { FORM_DEFAULTS } from '../../../src/domain/form-fields.ts';
+import { FORM_DEFAULTS } from '../../../src/domain/form.ts';
 import { fieldsInTemplates, unknownFields } from '../../../src/client/jobs/start-job.ts';
 import { changesOf, stillSentOf } from '../../../src/client/jobs/edit-job.ts';
 

@@ -1,5 +1,5 @@
 import type { JobRecord } from '../../../src/domain/job/job.ts';
-import { FORM_DEFAULTS } from '../../../src/domain/form-fields.ts';
+import { FORM_DEFAULTS } from '../../../src/domain/form.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 
 export const AUDIENCES = ['a', 'b'].map((letter) => ({

@@ -6,7 +6,7 @@ import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { detailsOf } from '../../../src/domain/status-rows.ts';
 import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
-import { EDITABLE_FIELDS } from '../../../src/domain/form-fields.ts';
+import { EDITABLE_FIELDS } from '../../../src/domain/form.ts';
 import { jobRecord } from './a-record.ts';
 
 const person = (job: AJob, user: string) => describePerson(job.state, user, job.now);

@@ -1,6 +1,7 @@
 import type { ChainStanding, PersonStanding } from '../contract/trace.ts';
-import { hasStopped, counted } from './shown.ts';
-import { failureInWords } from './verdict.ts';
+import { hasStopped } from '../domain/job-state.ts';
+import { counted } from '../domain/text.ts';
+import { failureInWords } from '../domain/verdict.ts';
 
 /** A time as people read it on a display, as after "it ends": `at 14:03:26 (in 4 s)`, or `in 4 s`. */
 type Time = (at: string) => string;

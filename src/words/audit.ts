@@ -1,5 +1,5 @@
 import type { AuditAction, Deed, LoggedDeed, ManyDecided, ReplayDeed } from '../contract/audit.ts';
-import { counted } from './shown.ts';
+import { counted } from '../domain/text.ts';
 
 const DONE: Readonly<Record<AuditAction, string>> = {
   start: 'started',

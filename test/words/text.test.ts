@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { jobHasWords } from '../../src/domain/shown.ts';
+import { jobHasWords } from '../../src/words/text.ts';
 
 const JOB = { jobId: 'crm-1', label: 'VIPs to the CRM', audiences: [{ slug: 'vip' }, { slug: 'vip-plus' }] };
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { deedInWords } from '../../src/domain/audit-words.ts';
+import { deedInWords } from '../../src/words/audit.ts';
 
 const until = '2026-12-01T08:00:00.000Z';
 

@@ -1,3 +1,5 @@
+import type { Remedy, RemedyAction } from '../contract/remedy.ts';
+
 /**
  * The beginning of a line that says what a person can do about a failure, by action. Each interface ends the line in its own words: the
  * command line with a command, the API with a request, the console with a button.
@@ -20,18 +22,7 @@ export const REMEDIES = {
   startWorker: 'Start a worker',
   startTemporal: 'Start Temporal on this machine',
   findTest: 'See whether the endpoint got a request whose "webhook-id" begins with "test-"',
-} as const satisfies Readonly<Record<string, string>>;
-
-export type RemedyAction = keyof typeof REMEDIES;
-
-/** An action that may fix a failure. */
-export interface Remedy {
-  readonly action: RemedyAction;
-  /** The job that it applies to. */
-  readonly job?: string;
-  /** The dead letter. */
-  readonly id?: string;
-}
+} as const satisfies Readonly<Record<RemedyAction, string>>;
 
 /** How one interface says where each is done; undefined where there is nothing to add. */
 export type RemedyWords = Readonly<Record<RemedyAction, (remedy: Remedy) => string | undefined>>;
