@@ -37,5 +37,5 @@ COPY --from=build /app/lib lib
 # A volume that is mounted here for the first time takes over whose it is.
 RUN mkdir /watch && chown node:node /watch
 USER node
-ENTRYPOINT ["node", "lib/cli/main.js"]
+ENTRYPOINT ["node", "lib/app/main.js"]
 CMD ["worker"]

@@ -55,7 +55,7 @@ export interface BenchApi {
 }
 
 export async function openApi(address: string, connections: number): Promise<BenchApi> {
-  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../lib/app/main.js', import.meta.url));
   const nodeOptions = process.execArgv.filter((arg) => arg.startsWith('--cpu-prof')); // So that it can be profiled.
   const api: ChildProcess = spawn(process.execPath, [...nodeOptions, main, 'api', '--port', '0', '--json'], {
     env: { ...process.env, TEMPORAL_ADDRESS: address },

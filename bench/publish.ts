@@ -32,7 +32,7 @@ function* linesOf(stage: Stage): Generator<string> {
 
 /** Runs the command, and looks at its memory again and again, in MiB. */
 async function push(stage: Stage, file: string): Promise<{ seconds: number; rssMiB: number[]; output: string }> {
-  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../lib/app/main.js', import.meta.url));
   const startedAt = performance.now();
   const child = spawn(process.execPath, [main, 'push', '--file', file, '--json'], {
     env: { ...process.env, TEMPORAL_ADDRESS: stage.server.address },

@@ -145,7 +145,7 @@ export async function openBenchStage(options: BenchStageOptions): Promise<BenchS
 
 /** A worker as it is shipped and run, resolved once it takes up work. Options for Node are handed on, so that it can be profiled. */
 async function startWorker({ configFile, address }: { configFile: string; address: string }): Promise<ChildProcess> {
-  const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../lib/app/main.js', import.meta.url));
   const nodeOptions = process.execArgv.filter((arg) => arg.startsWith('--cpu-prof'));
   const worker = spawn(process.execPath, [...nodeOptions, main, 'worker', '--json'], {
     env: { ...process.env, TRIGGERS_CONFIG: configFile, TEMPORAL_ADDRESS: address },

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { findRelease, ROOT } from './release-build.ts';
@@ -15,7 +16,9 @@ export async function mainsByTurns(from: string): Promise<() => string> {
 }
 
 function mainOf(lib: string): string {
-  return join(lib, 'cli', 'main.js');
+  const main = join(lib, 'app', 'main.js');
+  // Where older releases have it.
+  return existsSync(main) ? main : join(lib, 'cli', 'main.js');
 }
 
 /** A command that runs until it is killed, as it is built. */

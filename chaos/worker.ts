@@ -1,7 +1,8 @@
 // A worker process, as it runs in earnest; which one it is stands in its configuration. CHAOS_LIB names the built code of another release.
+import { existsSync } from 'node:fs';
 import type * as Configs from '../src/config/config.ts';
 import type * as Runtimes from '../src/worker/runtime.ts';
-import type * as Workers from '../src/worker/worker.ts';
+import type * as Workers from '../src/app/worker.ts';
 
 export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory'; readonly rssBytes: number };
 
@@ -9,7 +10,7 @@ const MEMORY_EVERY_MS = 1000;
 const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath, CHAOS_LIB: lib } = process.env;
 const { loadConfig, withThisMachine } = await ours<typeof Configs>('config/config');
 const { installRuntime } = await ours<typeof Runtimes>('worker/runtime');
-const { startWorker } = await ours<typeof Workers>('worker/worker');
+const { startWorker } = await ours<typeof Workers>('app/worker', 'worker/worker');
 const config = withThisMachine(loadConfig());
 installRuntime(config);
 const worker = await startWorker({
@@ -33,9 +34,9 @@ function tell(message: FromWorker): void {
   if (process.connected) process.send?.(message);
 }
 
-/** A module of ours, or of the other release: it has what we use by the same names. */
-async function ours<Module>(path: string): Promise<Module> {
-  const url =
-    lib === undefined ? new URL(`../src/${path}.ts`, import.meta.url) : new URL(`${path}.js`, `file://${lib}/`);
-  return (await import(url.href)) as Module; // See above.
+/** A module of ours, or of the other release: it has what we use by the same names, perhaps where it was before. */
+async function ours<Module>(path: string, before = path): Promise<Module> {
+  if (lib === undefined) return (await import(new URL(`../src/${path}.ts`, import.meta.url).href)) as Module;
+  const there = existsSync(`${lib}/${path}.js`) ? path : before;
+  return (await import(new URL(`${there}.js`, `file://${lib}/`).href)) as Module; // See above.
 }

@@ -9,7 +9,7 @@ import { loadConfig, withThisMachine } from '../src/config/config.ts';
 import { type Recorder, startRecorder } from './recorder.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
 import { installRuntime } from '../src/worker/runtime.ts';
-import { OpenResources, startWorker } from '../src/worker/worker.ts';
+import { OpenResources, startWorker } from '../src/app/worker.ts';
 import { writeSampleSource } from './sample-data.ts';
 
 /** What `npm run demo` builds first, so that its worker starts at once. */

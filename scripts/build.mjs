@@ -17,7 +17,7 @@ rmSync(lib, { recursive: true, force: true });
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 const compiled = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
-chmodSync(join(lib, 'cli', 'main.js'), 0o755);
+chmodSync(join(lib, 'app', 'main.js'), 0o755);
 
 const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker');
 const { workflowCode } = await import(pathToFileURL(join(lib, 'worker', 'deployment.js')).href);

@@ -4,7 +4,7 @@ import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import { afterAll, expect, test } from '@jest/globals';
 import { Dice } from '../demo/dice.ts';
 import { collect } from '../src/cli/options.ts';
-import { createProgram, run } from '../src/cli/program.ts';
+import { createProgram, run } from '../src/app/program.ts';
 import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
 import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config/config.ts';

@@ -147,7 +147,7 @@ test('triggers up comes up with workflow code that was bundled before, and ends 
   await writeSampleSource(source, { people: 10 });
   const args = ['up', '--port', '0', '--ui-port', '0', '--http-port', '0', '--api-port', '0', '--json'];
   const env = { TEMPORAL_ADDRESS: undefined, TRIGGERS_SOURCE: source };
-  const up = new Program(process.execPath, [installed('lib', 'cli', 'main.js'), ...args], { env, cwd: project });
+  const up = new Program(process.execPath, [installed('lib', 'app', 'main.js'), ...args], { env, cwd: project });
   afterwards(() => up.kill());
   await up.says(({ stdout }) => stdout.endsWith('\n'));
   expect(JSON.parse(up.stdout)).toMatchObject({ namespace: 'default', source });

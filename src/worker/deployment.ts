@@ -52,7 +52,7 @@ function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
 export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>
 > {
-  const workflowsPath = beside('../workflows/index');
+  const workflowsPath = beside('../app/workflows');
   const guards = ['payload-guard', 'query-guard'].map((name) => beside(`../workflows/${name}`));
   return {
     workflowsPath,

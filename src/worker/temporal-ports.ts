@@ -1,5 +1,6 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import type { ActivityDependencies } from '../activities/index.ts';
+import type { DeliverDependencies } from '../activities/deliver.ts';
+import type { SampleDependencies } from '../activities/samples.ts';
 import type { FoundSubscribers, Subscribers } from '../activities/watch/publish-changes.ts';
 import { ask } from '../client/asking.ts';
 import { ExportJobs } from '../client/export-jobs.ts';
@@ -8,16 +9,19 @@ import { listedJob, type ListedJob, subscribersOf } from '../client/push/job-dir
 import { mayRunAgain } from '../client/jobs/job-service.ts';
 import { hasEnded } from '../client/push/publish.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';
-import type { WorkflowStanding } from '../contract/ports.ts';
+import type { SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import type { JobSettings } from '../contract/sample.ts';
 import type { EventTrigger } from '../contract/trigger.ts';
 import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';
 
 /** The dependencies of activities that are other workflows. */
-export type TemporalPorts = Pick<
-  ActivityDependencies,
-  'lookUpWorkflow' | 'jobSettings' | 'returnPermits' | 'sideWorkflows' | 'subscribers'
->;
+export interface TemporalPorts {
+  readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
+  readonly jobSettings: SampleDependencies['jobSettings'];
+  readonly returnPermits: DeliverDependencies['returnPermits'];
+  readonly sideWorkflows: SideWorkflows;
+  readonly subscribers: Subscribers;
+}
 
 /** Connects activities to other workflows, through a Temporal client. */
 export function temporalPorts(client: Client, taskQueue: string): TemporalPorts {

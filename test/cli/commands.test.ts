@@ -5,7 +5,7 @@ import { afterEach, expect, jest, test } from '@jest/globals';
 import { stopText } from '../../src/cli/commands/stop.ts';
 import { resumedText } from '../../src/cli/commands/pause.ts';
 import { recoveredText } from '../../src/cli/commands/recover.ts';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { aTerminal } from './a-terminal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

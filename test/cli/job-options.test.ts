@@ -10,7 +10,7 @@ import {
   readJsonObject,
   withFields,
 } from '../../src/cli/job-options.ts';
-import { createProgram } from '../../src/cli/program.ts';
+import { createProgram } from '../../src/app/program.ts';
 import { FORM_FIELDS, defaultOf } from '../../src/domain/form.ts';
 import { FORM } from '../../src/words/form.ts';
 import { aTerminal } from './a-terminal.ts';

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { expect, jest, test } from '@jest/globals';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { type EventTrigger, ExportJobs, type Triggers } from '../../src/client/export-jobs.ts';
 import { JobNotFound, ServerUnreachable } from '../../src/client/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';

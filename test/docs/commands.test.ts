@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { describe, expect, test } from '@jest/globals';
-import { createProgram } from '../../src/cli/program.ts';
+import { createProgram } from '../../src/app/program.ts';
 import { authorizationSchema } from '../../src/config/authorization-config.ts';
 import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';

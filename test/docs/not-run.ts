@@ -4,7 +4,7 @@ export const NOT_RUN: readonly { readonly page: string; readonly line: string; r
   { page: 'docs/jobs.md', line: 'npx triggers dead-letters discard ID', reason: 'the reader has an id to fill in' },
   {
     page: 'README.md',
-    line: 'docker compose exec worker node lib/cli/main.js list',
+    line: 'docker compose exec worker node lib/app/main.js list',
     reason: 'needs Docker: ops/containers/installation.test.ts runs it',
   },
   {

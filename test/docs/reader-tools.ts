@@ -8,7 +8,7 @@ export function toolsIn(folder: string): string {
   const bin = join(folder, 'bin');
   mkdirSync(bin);
   symlinkSync(temporal.cliPath, join(bin, 'temporal'));
-  const main = join(root, 'lib', 'cli', 'main.js');
+  const main = join(root, 'lib', 'app', 'main.js');
   for (const [name, script] of [
     ['npx', 'exec "$@"'],
     ['triggers', `exec "${process.execPath}" "${main}" "$@"`],

@@ -82,6 +82,6 @@ function callsIn(said: readonly string[]): Call[] {
 /** The arguments of ours, if a call is one: by its name, or as the program of the repository and of its image. */
 export function ownArguments({ program, args }: Call): readonly string[] | undefined {
   if (program === 'triggers') return args;
-  const main = args.indexOf('lib/cli/main.js');
+  const main = args.indexOf('lib/app/main.js');
   return main < 0 ? undefined : args.slice(main + 1);
 }

@@ -119,7 +119,7 @@ test.each<[what: string, args: readonly string[], options?: ProgramOptions]>([
 
 test('a command whose output cannot be written says so', () => {
   const stdio: StdioOptions = ['ignore', openSync('/dev/full', 'w'), 'pipe'];
-  const { status, stderr } = spawnSync('node', ['lib/cli/main.js', '--help'], { stdio, encoding: 'utf8' });
+  const { status, stderr } = spawnSync('node', ['lib/app/main.js', '--help'], { stdio, encoding: 'utf8' });
   expect({ status, stderr }).toEqual({ status: 1, stderr: 'error: the output cannot be written: ENOSPC\n' });
 });
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from '@jest/globals';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { labOfFile } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, expect, test } from '@jest/globals';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { InvalidJob } from '../../src/client/errors.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { aTerminal } from '../cli/a-terminal.ts';

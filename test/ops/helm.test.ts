@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { createProgram } from '../../src/cli/program.ts';
+import { createProgram } from '../../src/app/program.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { VARIABLES } from '../../src/config/problems.ts';
 import { isRecord } from '../../src/domain/json.ts';

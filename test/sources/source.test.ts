@@ -4,7 +4,7 @@ import { expect, jest, test } from '@jest/globals';
 import { measuredSource } from '../../src/sources/source.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { sourceSchema } from '../../src/config/source-config.ts';
-import { openSource } from '../../src/worker/worker.ts';
+import { openSource } from '../../src/app/worker.ts';
 import { startProxy } from '../webhook/a-proxy.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { startJsonServer } from './a-json-server.ts';

@@ -1,7 +1,7 @@
-// Runs commands of the built `triggers` in one warm process, one after the other: as lib/cli/main.js does, with a terminal of strings.
+// Runs commands of the built `triggers` in one warm process, one after the other: as lib/app/main.js does, with a terminal of strings.
 // A process of its own for each command costs a second of a core, most of it for loading the same code.
 import { Readable } from 'node:stream';
-import { run } from '../../lib/cli/program.js';
+import { run } from '../../lib/app/program.js';
 
 async function carryOut({ args, env, cwd, stdin }) {
   for (const name of Object.keys(process.env)) if (!Object.hasOwn(env, name)) delete process.env[name];

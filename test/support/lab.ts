@@ -11,7 +11,7 @@ import type { JobStatus } from '../../src/contract/job-status.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
-import { type RunningWorker, startWorker } from '../../src/worker/worker.ts';
+import { type RunningWorker, startWorker } from '../../src/app/worker.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { MemorySource, type SourceContent } from './memory-source.ts';
 import { answerWhen, PATIENCE_MS } from './patience.ts';

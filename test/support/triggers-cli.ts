@@ -9,7 +9,7 @@ import { PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';
 
 /** The built command, as `npm test` and `npm pack` make it. */
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../lib/app/main.js', import.meta.url));
 
 export interface ProgramOptions {
   /** Added to the environment of the test server; undefined removes a variable. */

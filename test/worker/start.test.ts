@@ -8,7 +8,7 @@ import { compileWorkerOptions } from '@temporalio/worker/lib/worker-options.js';
 import ts from 'typescript';
 import { ConfigError, loadConfig } from '../../src/config/config.ts';
 import { workerDeployment, workflowCode } from '../../src/worker/deployment.ts';
-import { runningLimits } from '../../src/worker/worker.ts';
+import { runningLimits } from '../../src/app/worker.ts';
 import { release } from '../../src/config/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';

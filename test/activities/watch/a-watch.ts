@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { FoundSubscribers, Subscribers } from '../../../src/activities/watch/publish-changes.ts';
-import { createWatchActivities } from '../../../src/activities/index.ts';
+import { createWatchActivities } from '../../../src/app/activities.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, PublishReport, ScanReport, ScanRequest } from '../../../src/contract/watch.ts';
 import type { AudienceSource } from '../../../src/sources/source.ts';

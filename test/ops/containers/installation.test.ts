@@ -274,7 +274,7 @@ testInContainers(
     }
     expect(await installation.containers('worker')).not.toContain(id);
     expect(await installation.logs('worker')).toContain(`release ${NEWER}`);
-    const { stdout } = await installation.run('docker compose exec api node lib/cli/main.js --version');
+    const { stdout } = await installation.run('docker compose exec api node lib/app/main.js --version');
     expect(stdout).toBe(`${NEWER}\n`);
     await until(async () => Object.values(await timesOf(users)).every((times) => times > 0), 500);
     await settled();

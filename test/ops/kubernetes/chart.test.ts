@@ -171,7 +171,7 @@ testInCluster(
     const [[arrival] = []] = await arrivalsOf([await push()]);
     expect(arrival).toMatchObject({ authorization: 'Bearer first' });
     // As the page says.
-    expect(await kubectl(`${SMALL} exec ${WORKER} -- node lib/cli/main.js list`)).toContain(JOB);
+    expect(await kubectl(`${SMALL} exec ${WORKER} -- node lib/app/main.js list`)).toContain(JOB);
   },
   ROLLOUT_MS,
 );
@@ -522,7 +522,7 @@ testInCluster(
     );
     const triggersIn = (line: string) =>
       kubectl(
-        `--namespace builds exec deployment/triggers-audience-triggers-worker-41 -- node lib/cli/main.js ${line}`,
+        `--namespace builds exec deployment/triggers-audience-triggers-worker-41 -- node lib/app/main.js ${line}`,
       );
     await triggersIn(
       `start --id ${BUILD_JOB} --label Builds --audience vip --url ${RECEIVER} --no-authorization --no-existing-users`,
@@ -613,7 +613,7 @@ testInCluster(
     const inWorker = '--namespace loyalty exec deployment/triggers-audience-triggers-worker --';
     await kubectl(`${inWorker} touch /watch/x`);
     const job = `--id vips-to-the-crm --label Loyal --audience vip --url ${RECEIVER} --no-authorization`;
-    await kubectl(`${inWorker} node lib/cli/main.js start ${job} --no-existing-users`);
+    await kubectl(`${inWorker} node lib/app/main.js start ${job} --no-existing-users`);
     const value = JSON.stringify({ audience: 'vip', user: 'loyal', event: 'enter', profile: {} });
     await inBroker(
       `new Producer(broker).send({ messages: [{ topic: "audience-changes", value: Buffer.from(JSON.stringify(${value})) }], acks: -1 })`,

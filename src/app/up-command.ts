@@ -1,19 +1,19 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { ConnectConfig } from '../../client/connect.ts';
-import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../../config/config.ts';
-import { deliveryLogIn } from '../../config/delivery-log-config.ts';
-import { shownSource } from '../../config/source-config.ts';
-import { EXPORT_JOB } from '../../domain/names.ts';
-import type { LocalTemporal } from '../../local/temporal-server.ts';
-import { command } from '../command.ts';
-import { UsageError } from '../exit-code.ts';
-import { portNumber } from '../options.ts';
-import { withRemedies } from '../text.ts';
-import { untilStopped } from './worker.ts';
-import { DEFAULT_API_PORT, serveApi } from './api.ts';
-import { interruption } from '../terminal.ts';
+import type { ConnectConfig } from '../client/connect.ts';
+import { type Config, configReader, configuredSource, configWarnings, withThisMachine } from '../config/config.ts';
+import { deliveryLogIn } from '../config/delivery-log-config.ts';
+import { shownSource } from '../config/source-config.ts';
+import { EXPORT_JOB } from '../domain/names.ts';
+import type { LocalTemporal } from '../local/temporal-server.ts';
+import { command } from '../cli/command.ts';
+import { UsageError } from '../cli/exit-code.ts';
+import { portNumber } from '../cli/options.ts';
+import { withRemedies } from '../cli/text.ts';
+import { untilStopped } from './worker-command.ts';
+import { DEFAULT_API_PORT, serveApi } from './api-command.ts';
+import { interruption } from '../cli/terminal.ts';
 
 const DEFAULT_PORT = 7233;
 
@@ -138,12 +138,12 @@ interface LocalOptions {
 
 /** The server that the environment names, or our own. */
 async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
-  const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
+  const { addressOf, loadConnectConfig } = await import('../client/connect.ts');
   const named = loadConnectConfig();
   if (named.connectionOptions.address !== undefined) {
     return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
   }
-  const { LocalTemporalFailed, startLocalTemporal } = await import('../../local/temporal-server.ts');
+  const { LocalTemporalFailed, startLocalTemporal } = await import('../local/temporal-server.ts');
   const withAdvice = (error: InstanceType<typeof LocalTemporalFailed>) =>
     error.isPortTaken ? new LocalTemporalFailed(error.message, [PORT_TAKEN], { cause: error }) : error;
   makeFolder(dirname(db));
@@ -201,8 +201,8 @@ const PORT_TAKEN =
 
 /** Jobs also run without them, so the worker starts even if a server does not let us register them. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
-  const { openConnection } = await import('../../client/connect.ts');
-  const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
+  const { openConnection } = await import('../client/connect.ts');
+  const { registerSearchAttributes } = await import('../client/jobs/search-attributes.ts');
   const connection = await openConnection(config);
   try {
     await registerSearchAttributes(connection, config.namespace);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { run } from '../../src/cli/program.ts';
+import { run } from '../../src/app/program.ts';
 import { startRecorder } from '../../demo/recorder.ts';
-import { aTerminal } from './a-terminal.ts';
+import { aTerminal } from '../cli/a-terminal.ts';
 import { InvalidJobFiles, reportFailure } from '../../src/cli/exit-code.ts';
 import {
   InvalidConnection,

@@ -6,17 +6,17 @@ import {
   configuredPayloadKeys,
   configuredTaskQueue,
   configWarnings,
-} from '../../config/config.ts';
-import type { DeliveryLogConfig } from '../../config/delivery-log-config.ts';
-import { storedDeed } from '../../delivery-log/deeds.ts';
-import { openDeliveryReader, openLogWriter, readableLog } from '../../delivery-log/open-log.ts';
-import { sealingWith } from '../../temporal/sealed-text.ts';
-import { command } from '../command.ts';
-import { configuredLog } from '../delivery-log.ts';
-import { portNumber, webUrl } from '../options.ts';
-import { aborted, interruption, listening, type Terminal } from '../terminal.ts';
-import type { ApiServer } from '../../api/api-server.ts';
-import type { ConnectConfig } from '../../client/connect.ts';
+} from '../config/config.ts';
+import type { DeliveryLogConfig } from '../config/delivery-log-config.ts';
+import { storedDeed } from '../delivery-log/deeds.ts';
+import { openDeliveryReader, openLogWriter, readableLog } from '../delivery-log/open-log.ts';
+import { sealingWith } from '../temporal/sealed-text.ts';
+import { command } from '../cli/command.ts';
+import { configuredLog } from '../cli/delivery-log.ts';
+import { portNumber, webUrl } from '../cli/options.ts';
+import { aborted, interruption, listening, type Terminal } from '../cli/terminal.ts';
+import type { ApiServer } from '../api/api-server.ts';
+import type { ConnectConfig } from '../client/connect.ts';
 
 export const apiCommand = command({
   name: 'api',
@@ -82,10 +82,10 @@ export async function serveApi(options: {
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
   const { connection, payloadKeys, taskQueue, read, deliveryLog: place, host, port, terminal } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
-    import('../../client/connect.ts'),
-    import('../../client/export-jobs.ts'),
-    import('../../api/api-server.ts'),
-    import('../../worker/log.ts'),
+    import('../client/connect.ts'),
+    import('../client/export-jobs.ts'),
+    import('../api/api-server.ts'),
+    import('../worker/log.ts'),
   ]);
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });
   const logged = (level: 'warn' | 'info') => (message: string, fields?: LogMetadata) =>

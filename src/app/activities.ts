@@ -1,24 +1,29 @@
 import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
-import { type AlertDependencies, createRaiseAlerts, createSendAlert } from './alerts.ts';
-import { beating } from './beating.ts';
-import { calendarOf } from './calendar.ts';
-import { createDeliver, type DeliverDependencies } from './deliver.ts';
-import { createDifferences } from './differences.ts';
-import { SpilledProfileReader, createAnswerLetters, createHolders, createKeepDeadLetters } from './holders.ts';
-import { createAudienceLists, createCountMembers, createListMembers } from './list-members.ts';
-import { createTold, type ToldDependencies } from './told.ts';
-import { createPrepareJob, type PrepareDependencies } from './prepare-job.ts';
-import { createSamples, type SampleDependencies } from './samples.ts';
+import { type AlertDependencies, createRaiseAlerts, createSendAlert } from '../activities/alerts.ts';
+import { beating } from '../activities/beating.ts';
+import { calendarOf } from '../activities/calendar.ts';
+import { createDeliver, type DeliverDependencies } from '../activities/deliver.ts';
+import { createDifferences } from '../activities/differences.ts';
+import {
+  SpilledProfileReader,
+  createAnswerLetters,
+  createHolders,
+  createKeepDeadLetters,
+} from '../activities/holders.ts';
+import { createAudienceLists, createCountMembers, createListMembers } from '../activities/list-members.ts';
+import { createTold, type ToldDependencies } from '../activities/told.ts';
+import { createPrepareJob, type PrepareDependencies } from '../activities/prepare-job.ts';
+import { createSamples, type SampleDependencies } from '../activities/samples.ts';
 import {
   createConfirmExits,
   createPublishChanges,
   createPublishMissed,
   type PublishDependencies,
-} from './watch/publish-changes.ts';
-import { createPrepareWatch, createScanMembers, type WatchDependencies } from './watch/scan-members.ts';
-import { audienceFolder } from './watch/snapshot.ts';
+} from '../activities/watch/publish-changes.ts';
+import { createPrepareWatch, createScanMembers, type WatchDependencies } from '../activities/watch/scan-members.ts';
+import { audienceFolder } from '../activities/watch/snapshot.ts';
 
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { run } from './program.ts';
-import { processTerminal } from './terminal.ts';
+import { processTerminal } from '../cli/terminal.ts';
 
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
   // A reader may stop early (| head); that is not a failure.

@@ -1,11 +1,11 @@
-import { type Config, configReader, configuredSource, configWarnings } from '../../config/config.ts';
-import { release } from '../../config/release.ts';
-import { command } from '../command.ts';
-import { DEFAULT_API_PORT } from './api.ts';
-import { aborted, interruption } from '../terminal.ts';
-import type { ConnectConfig } from '../../client/connect.ts';
-import { ServerUnreachable } from '../../client/errors.ts';
-import type { RunningWorker } from '../../worker/worker.ts';
+import { type Config, configReader, configuredSource, configWarnings } from '../config/config.ts';
+import { release } from '../config/release.ts';
+import { command } from '../cli/command.ts';
+import { DEFAULT_API_PORT } from './api-command.ts';
+import { aborted, interruption } from '../cli/terminal.ts';
+import type { ConnectConfig } from '../client/connect.ts';
+import { ServerUnreachable } from '../client/errors.ts';
+import type { RunningWorker } from './worker.ts';
 
 export const workerCommand = command({
   name: 'worker',
@@ -18,7 +18,7 @@ export const workerCommand = command({
     const config = readConfig();
     configuredSource(config);
     configWarnings(path === undefined ? {} : { path }).forEach(note);
-    const { addressOf, loadConnectConfig } = await import('../../client/connect.ts');
+    const { addressOf, loadConnectConfig } = await import('../client/connect.ts');
     const connection = loadConnectConfig();
     const { taskQueue } = config;
     const { namespace } = connection;
@@ -83,8 +83,8 @@ async function startRunning(options: {
 }): Promise<RunningWorker> {
   // It is loaded here: the worker's native library takes half a second, and no other command should wait for it.
   const [{ startWorker }, { installRuntime, shutdownRuntime }] = await Promise.all([
-    import('../../worker/worker.ts'),
-    import('../../worker/runtime.ts'),
+    import('./worker.ts'),
+    import('../worker/runtime.ts'),
   ]);
   const sdkMetricsAddress = options.config.metrics === undefined ? undefined : await addressForSdkMetrics();
   installRuntime(options.config, sdkMetricsAddress);
@@ -93,7 +93,7 @@ async function startRunning(options: {
   } catch (error) {
     await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
-    const { addressOf, openConnection } = await import('../../client/connect.ts');
+    const { addressOf, openConnection } = await import('../client/connect.ts');
     // The worker's connection gives the reason only in words.
     await (await openConnection(options.connection)).close();
     throw new ServerUnreachable(addressOf(options.connection), error);
@@ -101,6 +101,6 @@ async function startRunning(options: {
 }
 
 async function addressForSdkMetrics(): Promise<string> {
-  const { freePort } = await import('../../local/free-ports.ts');
+  const { freePort } = await import('../local/free-ports.ts');
   return `127.0.0.1:${await freePort()}`;
 }
