@@ -3,7 +3,12 @@ import { ROOMS } from './rooms.mjs';
 
 const escaped = (text) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, String.raw`\$&`);
 /** Matches a room or a file below `src`. */
-const inRoom = (room) => `^src/${escaped(room)}${/\.\w+$/.test(room) ? '$' : '/'}`;
+const inRoom = (room) => `^src/${escaped(room).replaceAll(String.raw`\*`, '[^/]+')}${/\.\w+$/.test(room) ? '$' : '/'}`;
+/** Whether a room is a part of another. */
+const isInside = (part, whole) => {
+  const [parts, wholes] = [part.split('/'), whole.split('/')];
+  return parts.length > wholes.length && wholes.every((one, i) => one === parts[i] || parts[i] === '*');
+};
 const inPackage = (name) =>
   name === 'node'
     ? `^(?:node:)?(?:${builtinModules.map(escaped).join('|')})$`
@@ -13,7 +18,7 @@ const TYPES = ['type-only', 'type-import'];
 
 /** What a room may import: everything else is refused, by a rule with its name. */
 function fence([room, { holds, values, types = [], packages }]) {
-  const inside = Object.keys(ROOMS).filter((other) => other !== room && other.startsWith(`${room}/`));
+  const inside = Object.keys(ROOMS).filter((other) => other !== room && isInside(other, room));
   const from = { path: inRoom(room), ...(inside.length > 0 ? { pathNot: inside.map(inRoom) } : {}) };
   const rule = (name, to) => ({ name: `${room}: ${name}`, severity: 'error', comment: `It holds ${holds}.`, from, to });
   const own = room.includes('.') ? [] : [room];

@@ -1,13 +1,14 @@
 // Who may import whom. Everything that is not allowed here is forbidden: `npm run rooms` checks it, with types and circles of folders.
 
 /**
- * A room is a folder of `src`, or a part of one; the longest path counts. It may import itself, and:
+ * A room is a folder of `src`, or a part of one; `*` stands for any feature, and the longest path counts. It may import itself, and:
  *
  * - `values`: these rooms, or single files; their types, too.
  * - `types`: only the types of these.
  * - `packages`: these packages by value; `node` is all of Node. Types of packages are for everybody.
  *
- * @typedef {{ readonly holds: string; readonly values: readonly string[]; readonly types?: readonly string[]; readonly packages: readonly string[] }} Room
+ * @typedef {'machine' | 'shell' | 'feature' | 'app'} Ring
+ * @typedef {{ readonly ring: Ring; readonly holds: string; readonly values: readonly string[]; readonly types?: readonly string[]; readonly packages: readonly string[] }} Room
  */
 
 /** Packages that the workflow sandbox can load. */
@@ -18,54 +19,91 @@ const TEMPORAL_COMMON = ['@temporalio/common', '@temporalio/proto'];
 const FASTIFY = ['fastify', 'fastify-type-provider-zod', '@fastify/swagger', '@fastify/swagger-ui'];
 const COMMANDER = ['@commander-js/extra-typings', 'commander'];
 
-/** @type {Readonly<Record<string, Room>>} */
-export const ROOMS = {
-  words: {
-    holds: 'what people read: labels of the form, remedies, deeds, reasons to wait',
-    values: ['domain'],
-    types: ['contract'],
-    packages: [],
-  },
+/** The machine: one job, read alone. @type {Readonly<Record<string, Room>>} */
+const MACHINE = {
   contract: {
+    ring: 'machine',
     holds: 'shapes that cross a boundary: schemas and their types',
     values: [],
     types: ['domain'],
     packages: ['zod'],
   },
   domain: {
+    ring: 'machine',
     holds: "rules: pure functions, and in `job/` the dispatcher's state machine",
     values: PLAIN,
     types: ['contract'],
     packages: SANDBOX,
   },
   workflows: {
+    ring: 'machine',
     holds: "job, backfill, holder, dead letter, watch: what Temporal's sandbox runs",
     values: ['domain', ...PLAIN],
     types: ['contract'],
     packages: ['@temporalio/workflow', '@temporalio/common'],
   },
   activities: {
+    ring: 'machine',
     holds: 'what touches the world: deliver a slice, list members, check a job, scan for a watch',
     values: ['contract', 'domain', 'webhook', 'sources'],
     packages: ['node', 'zod', '@temporalio/activity'],
   },
   webhook: {
+    ring: 'machine',
     holds: 'the wire: where requests may go, authorization, signature, one POST as an attempt',
     values: ['contract', 'domain'],
     types: ['config'],
-    packages: ['node', 'undici', 'ipaddr.js', 'liquidjs', 'oauth4webapi', '@rgrove/parse-xml'],
+    packages: ['node', 'zod', 'undici', 'ipaddr.js', 'liquidjs', 'oauth4webapi', '@rgrove/parse-xml'],
   },
-  http: {
-    holds: 'what all our servers ask of a request: that it comes from this machine, or from no other page',
-    values: [],
+  temporal: {
+    ring: 'machine',
+    holds: "what stands between us and Temporal's payloads: converters, encryption, codec server",
+    values: ['domain'],
+    packages: ['node', 'zod', ...TEMPORAL_COMMON],
+  },
+  'temporal/payload-converter.ts': {
+    ring: 'machine',
+    holds: 'the converter of payloads, which the sandbox loads, too',
+    values: ['domain'],
+    packages: ['@temporalio/common'],
+  },
+  'temporal/failure-converter.ts': {
+    ring: 'machine',
+    holds: 'the converter of failures, which the sandbox loads, too',
+    values: ['domain'],
+    packages: ['@temporalio/common'],
+  },
+};
+
+/** What people and programs touch. @type {Readonly<Record<string, Room>>} */
+const SHELL = {
+  words: {
+    ring: 'shell',
+    holds: 'what people read: labels of the form, remedies, deeds, reasons to wait',
+    values: ['domain'],
+    types: ['contract'],
     packages: [],
   },
+  client: {
+    ring: 'shell',
+    holds: "our API over Temporal's client: `jobs/`, `push/`, `reconcile/`, `history/` (recovery, trace)",
+    values: ['contract', 'domain', 'temporal', 'words', 'workflows/messages.ts'],
+    packages: ['node', 'zod', 'csv-parse', '@temporalio/client', '@temporalio/envconfig', ...TEMPORAL_COMMON],
+  },
   postgres: {
+    ring: 'shell',
     holds: 'connections to PostgreSQL: where, as whom, and the words of failures',
     values: ['domain', 'webhook/tls.ts'],
     packages: ['pg'],
   },
+  http: {
+    ring: 'shell',
+    holds: 'what all our servers ask of a request: that it comes from this machine, or from no other page',
+    values: [],
+    packages: [],
+  },
   sources: {
+    ring: 'shell',
     holds: 'audience sources behind one small interface',
     values: [
       'contract',
@@ -78,63 +116,14 @@ export const ROOMS = {
     types: ['config'],
     packages: ['node', 'zod', 'pg', 'undici'],
   },
-  ingests: {
-    holds: 'what other systems send, read as changes; signatures; expressions',
-    values: ['contract', 'domain'],
-    types: ['config'],
-    packages: ['node', 'jsonata'],
-  },
-  tracing: {
-    holds: 'spans of deliveries for OpenTelemetry',
-    values: ['domain', 'webhook/sha256.ts'],
-    types: ['contract', 'activities'],
-    packages: [
-      'node',
-      '@opentelemetry/api',
-      '@opentelemetry/core',
-      '@opentelemetry/exporter-trace-otlp-http',
-      '@opentelemetry/resources',
-      '@opentelemetry/sdk-trace',
-    ],
-  },
-  'delivery-log': {
-    holds: 'rows of deliveries: written in batches, found by filters',
-    values: ['domain', 'postgres', 'webhook/sha256.ts', 'webhook/tls.ts'],
-    types: ['contract', 'activities'],
-    packages: ['node', 'pg', 'pg-copy-streams', 'libsql', 'undici'],
-  },
-  temporal: {
-    holds: "what stands between us and Temporal's payloads: converters, encryption, codec server",
-    values: ['domain'],
-    packages: ['node', 'zod', ...TEMPORAL_COMMON],
-  },
-  'temporal/payload-converter.ts': {
-    holds: 'the converter of payloads, which the sandbox loads, too',
-    values: ['domain'],
-    packages: ['@temporalio/common'],
-  },
-  'temporal/failure-converter.ts': {
-    holds: 'the converter of failures, which the sandbox loads, too',
-    values: ['domain'],
-    packages: ['@temporalio/common'],
-  },
-  client: {
-    holds: "our API over Temporal's client: `jobs/`, `push/`, `reconcile/`, `history/` (recovery, trace)",
-    values: ['contract', 'domain', 'temporal', 'words', 'workflows/messages.ts'],
-    packages: ['node', 'zod', 'csv-parse', '@temporalio/client', '@temporalio/envconfig', ...TEMPORAL_COMMON],
-  },
-  consumers: {
-    holds: "what reads a stream of somebody's own and hands it over to jobs: `outbox/`, `kafka/`",
-    values: ['client', 'domain', 'ingests', 'postgres', 'webhook/tls.ts', ...PLAIN],
-    types: ['contract', 'config'],
-    packages: ['node', 'pg', '@platformatic/kafka', 'prom-client'],
-  },
   config: {
+    ring: 'shell',
     holds: "the worker's configuration: schemas, references to variables and files",
-    values: ['contract', 'domain', 'ingests', 'postgres', 'sources', 'temporal', 'webhook'],
+    values: ['contract', 'domain', 'postgres', 'sources', 'temporal', 'webhook'],
     packages: ['node', 'zod'],
   },
   worker: {
+    ring: 'shell',
     holds: 'composition: configuration, source, activities, worker, shutdown; log; `metrics/`',
     values: [
       'activities',
@@ -145,33 +134,28 @@ export const ROOMS = {
       'domain',
       'sources',
       'temporal',
-      'tracing',
       'webhook',
       'workflows',
     ],
     packages: ['node', 'zod', 'pino', '@temporalio/client', '@temporalio/common', '@temporalio/worker'],
   },
-  'worker/metrics': {
-    holds: 'metrics for Prometheus',
-    values: ['config', 'contract', 'domain', 'http', 'worker/job-poller.ts'],
-    packages: ['node', 'prom-client'],
-  },
   api: {
+    ring: 'shell',
     holds: 'the HTTP API: callers, bodies, operations, routes',
-    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'ingests', 'words'],
+    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'words'],
     packages: ['node', 'zod', 'prom-client', '@temporalio/common', ...FASTIFY],
   },
   cli: {
+    ring: 'shell',
     holds: 'the commands and their output',
     values: [
       'api',
       'client',
       'config',
-      'consumers',
       'contract',
       'delivery-log',
       'domain',
-      'ingests',
+      'features',
       'local',
       'temporal',
       'words',
@@ -180,48 +164,117 @@ export const ROOMS = {
     packages: ['node', 'ora', 'string-width', 'wrap-ansi', '@inquirer/prompts', '@temporalio/client', ...COMMANDER],
   },
   console: {
+    ring: 'shell',
     holds: 'the console: pages for browsers, over the HTTP API',
     values: ['domain', 'words', 'contract/duration.ts'],
     types: ['contract', 'client'],
     packages: ['preact', 'preact-iso', 'uplot'],
   },
-  app: {
-    holds: 'the lists of all that is shipped, and programs made of them: commands, worker, activities, workflows',
-    values: [
-      'activities',
-      'api',
-      'cli',
-      'client',
-      'config',
-      'consumers',
-      'contract',
-      'delivery-log',
-      'domain',
-      'http',
-      'ingests',
-      'local',
-      'sources',
-      'temporal',
-      'tracing',
-      'webhook',
-      'words',
-      'worker',
-      'workflows',
-    ],
-    packages: [
-      'node',
-      'ora',
-      '@temporalio/activity',
-      '@temporalio/client',
-      '@temporalio/common',
-      '@temporalio/worker',
-      ...COMMANDER,
-    ],
-  },
-  'app/workflows.ts': { holds: 'the workflows that the sandbox runs', values: ['workflows', 'domain'], packages: [] },
   local: {
+    ring: 'shell',
     holds: 'what stands in for the outside world: a Temporal server, a receiver',
     values: ['contract', 'domain', 'http'],
     packages: ['node'],
   },
+  'delivery-log': {
+    ring: 'shell',
+    holds: 'rows of deliveries: written in batches, found by filters',
+    values: ['domain', 'postgres', 'webhook/sha256.ts', 'webhook/tls.ts'],
+    types: ['contract', 'activities'],
+    packages: ['node', 'pg', 'pg-copy-streams', 'libsql', 'undici'],
+  },
 };
+
+/** Rooms of machine and shell that a feature may use: all but pages and the bodies of workflows. */
+const BELOW = [
+  'contract',
+  'domain',
+  'activities',
+  'webhook',
+  'temporal',
+  'workflows/messages.ts',
+  'words',
+  'client',
+  'postgres',
+  'http',
+  'sources',
+  'config',
+  'worker',
+  'api',
+  'cli',
+];
+
+/**
+ * A feature: a folder that can be taken out.
+ * @param {string} name
+ * @param {string} holds
+ * @param {readonly string[]} features that it needs
+ * @param {readonly string[]} packages
+ * @returns {[string, Room]}
+ */
+const feature = (name, holds, features, packages) => [
+  `features/${name}`,
+  { ring: 'feature', holds, values: [...BELOW, ...features.map((one) => `features/${one}`)], packages },
+];
+
+const FEATURES = Object.fromEntries([
+  feature(
+    'consumers',
+    "what reads a stream of somebody's own and hands it over to jobs: an outbox, Kafka",
+    ['ingests', 'metrics'],
+    ['node', 'pg', 'zod', '@platformatic/kafka', 'prom-client', ...COMMANDER],
+  ),
+  feature(
+    'ingests',
+    'what other systems send, read as changes; signatures; expressions',
+    [],
+    ['node', 'zod', 'jsonata', 'fastify', ...COMMANDER],
+  ),
+  feature('metrics', 'metrics for Prometheus', [], ['node', 'zod', 'prom-client']),
+  feature('source-http', 'audiences, members and profiles from a service that speaks JSON', [], ['zod']),
+  feature('source-lytics', 'audiences, members and profiles from Lytics', [], ['zod']),
+  feature('source-postgres', 'audiences, members and profiles from a PostgreSQL database', [], ['node', 'zod', 'pg']),
+  feature(
+    'spans',
+    'spans of deliveries for OpenTelemetry',
+    [],
+    [
+      'node',
+      'zod',
+      '@opentelemetry/api',
+      '@opentelemetry/core',
+      '@opentelemetry/exporter-trace-otlp-http',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-trace',
+    ],
+  ),
+]);
+
+/** The lists of all that is shipped. @type {Readonly<Record<string, Room>>} */
+const APP = {
+  app: {
+    ring: 'app',
+    holds: 'the lists of all that is shipped, and programs made of them: commands, worker, activities, workflows, API',
+    values: [...BELOW, 'delivery-log', 'local', 'features', 'workflows'],
+    packages: [
+      'node',
+      'zod',
+      'ora',
+      'fastify',
+      ...COMMANDER,
+      '@temporalio/activity',
+      '@temporalio/client',
+      '@temporalio/common',
+      '@temporalio/worker',
+    ],
+  },
+  'app/workflows.ts': {
+    ring: 'app',
+    holds: 'the workflows that the sandbox runs',
+    values: ['workflows', 'domain'],
+    packages: [],
+  },
+};
+
+/** @type {Readonly<Record<string, Room>>} */
+export const ROOMS = { ...MACHINE, ...SHELL, ...FEATURES, ...APP };

@@ -12,7 +12,7 @@ import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
 import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { loadConfig } from '../src/config/config.ts';
+import { loadConfig } from '../src/app/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';
 import { startRealServer } from '../chaos/cluster.ts';
 import { DEFAULT_LIMITS } from '../chaos/limits.ts';

@@ -1,6 +1,6 @@
 // A worker process, as it runs in earnest; which one it is stands in its configuration. CHAOS_LIB names the built code of another release.
 import { existsSync } from 'node:fs';
-import type * as Configs from '../src/config/config.ts';
+import type * as Configs from '../src/app/config.ts';
 import type * as Runtimes from '../src/worker/runtime.ts';
 import type * as Workers from '../src/app/worker.ts';
 
@@ -8,7 +8,7 @@ export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'memory';
 
 const MEMORY_EVERY_MS = 1000;
 const { CHAOS_TEMPORAL: address = '', CHAOS_BUNDLE: codePath, CHAOS_LIB: lib } = process.env;
-const { loadConfig, withThisMachine } = await ours<typeof Configs>('config/config');
+const { loadConfig, withThisMachine } = await ours<typeof Configs>('app/config', 'config/config');
 const { installRuntime } = await ours<typeof Runtimes>('worker/runtime');
 const { startWorker } = await ours<typeof Workers>('app/worker', 'worker/worker');
 const config = withThisMachine(loadConfig());

@@ -7,7 +7,9 @@ import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/app/program.ts';
 import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
 import { ExportJobs } from '../src/client/export-jobs.ts';
-import { ConfigError, configuredPayloadKeys, configuredTaskQueue, loadConfig } from '../src/config/config.ts';
+import { configuredPayloadKeys, configuredTaskQueue } from '../src/config/file.ts';
+import { loadConfig } from '../src/app/config.ts';
+import { ConfigError } from '../src/config/problems.ts';
 import { VARIABLES } from '../src/config/problems.ts';
 import { JOB_FIELDS } from '../src/contract/export-job.ts';
 import {

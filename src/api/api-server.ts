@@ -3,27 +3,19 @@ import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
-import type { ConnectConfig } from '../client/connect.ts';
 import type { ExportJobs } from '../client/export-jobs.ts';
-import { findHealth } from '../client/health.ts';
 import { jobDirectory } from '../client/push/job-directory.ts';
 import { jobSignals } from '../client/push/signal-sender.ts';
 import { GroupedSignals } from '../client/push/job-pusher.ts';
 import { unless } from '../client/push/with-retries.ts';
-import { createPushClock } from '../client/push/push.ts';
-import type { ConfiguredApiKeys, ConfiguredIngests, Right } from '../config/ingest-config.ts';
-import type { LoggedDeed } from '../contract/audit.ts';
-import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
+import { createPushClock, type PushClock } from '../client/push/push.ts';
+import type { ConfiguredApiKeys, Right } from '../config/api-keys.ts';
 import { stringifyJson } from '../domain/json.ts';
-import { keyEnds, ownFindings } from '../domain/health.ts';
 import { isLoopback } from '../http/origin-check.ts';
 import { ApiKeys, type Caller, Callers, rejectCrossSite, rejectForeignOrigin, Sessions } from './callers.ts';
-import { ApiMetrics, serviceRoutes } from './service-routes.ts';
+import { ApiMetrics } from './service-routes.ts';
 import { readBodies } from './bodies.ts';
-import { ConsoleFiles, consoleRoutes } from './console-routes.ts';
-import { deadLetterRoutes } from './dead-letter-routes.ts';
-import { Decisions } from './decisions.ts';
-import { deliveryRoutes } from './delivery-routes.ts';
+import { ConsoleFiles } from './console-routes.ts';
 import { document } from './document.ts';
 import {
   answerConnection,
@@ -38,20 +30,8 @@ import {
   shuttingDown,
 } from './refusal.ts';
 import { inTime } from './operation.ts';
-import { ingestRoutes } from './ingest-routes.ts';
-import { IngestRecords, Ingests } from './ingests.ts';
 import type { IntakeWorld } from './intake.ts';
-import { healthRoutes } from './health-routes.ts';
-import { jobRoutes } from './job-routes.ts';
-import { overviewRoutes, SharedOverview } from './overview-routes.ts';
-import { questionRoutes } from './question-routes.ts';
-import { reconcileRoutes } from './reconcile-routes.ts';
-import { replayRoutes } from './replay-routes.ts';
-import { IdempotencyStore } from './idempotency-store.ts';
-import { newToken, sessionRoutes } from './session-routes.ts';
-import { streamRoutes } from './stream-routes.ts';
-import { triggerRoutes } from './trigger-routes.ts';
-import { watchRoutes } from './watch-routes.ts';
+import { newToken } from './session-routes.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -75,11 +55,13 @@ export interface ApiServerOptions {
   readonly client: Client;
   readonly jobs: ExportJobs;
   readonly taskQueue: string;
-  /** How the client is connected, for its certificate. Default: without one. */
-  readonly connection?: ConnectConfig;
   readonly keys: ConfiguredApiKeys;
-  /** Senders whose own requests are accepted (docs/ingests.md). Default: none. */
-  readonly ingests?: ConfiguredIngests;
+  /** Called with the keys: at the start, and when they are replaced. */
+  readonly onKeys?: (keys: ApiKeys) => void;
+  /** Adds the routes. */
+  readonly routes: (app: FastifyInstance, parts: ApiParts) => void;
+  /** Called before the server closes, which waits for it within the time of requests under way. */
+  readonly onClosing?: () => Promise<void>;
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -87,19 +69,10 @@ export interface ApiServerOptions {
   readonly page?: boolean;
   /** Where the console was built. Default: in lib/. */
   readonly consoleFolder?: string;
-  /** Where the Temporal UI shows a workflow, without the workflow's id, which is appended. */
-  readonly temporalWorkflowsUrl?: string | undefined;
   /** Epoch ms, for sessions of the console. Default: the system's clock. */
   readonly now?: () => number;
-  /** The delivery log; absent: there is none. */
-  readonly deliveries?: DeliveryReader | undefined;
-  /**
-   * Called when somebody signs in to the console, is refused, or signs out, and with each decision about many dead letters. A deed with a known id takes
-   * the place of the one before. Absent: there is no delivery log.
-   */
-  readonly onDeed?: ((deed: LoggedDeed, id?: string) => void) | undefined;
-  /** Why the current configuration cannot be used, for people; undefined when it can. The previous one stays in use. */
-  readonly configProblem?: () => string | undefined;
+  /** Whether the delivery log has a job that Temporal no longer knows. Default: no. */
+  readonly isLogged?: (jobId: string) => Promise<boolean>;
   /** Connections that may be open at a time. Default: 10,000. */
   readonly mostConnections?: number;
   readonly log: Readonly<Record<'error' | 'warn', (fields: object, message: string) => void>>;
@@ -116,8 +89,25 @@ export interface ApiServer {
   invite(): string;
   /** Uses these keys from now on. Removing all of them refuses everybody. */
   replaceKeys(keys: ConfiguredApiKeys): void;
-  /** Accepts these senders from now on, and no others. */
-  replaceIngests(ingests: ConfiguredIngests): void;
+}
+
+/** The parts of the server that routes share. */
+export interface ApiParts {
+  readonly keys: ApiKeys;
+  readonly sessions: Sessions;
+  readonly callers: Callers;
+  readonly metrics: ApiMetrics;
+  /** Takes in triggers. */
+  readonly intake: IntakeWorld;
+  readonly page: ConsoleFiles;
+  /** Gives a time to triggers without one. */
+  readonly clock: PushClock;
+  /** Epoch ms. */
+  readonly now: () => number;
+  /** Aborted when the server begins to close. */
+  readonly closing: AbortSignal;
+  /** Tells whether a caller may still read a stream. */
+  readonly mayStill: (request: FastifyRequest, jobId?: string) => boolean;
 }
 
 /** Longest wait, in ms, until Temporal or a job has done what a caller waits for; the caller can ask again. */
@@ -149,24 +139,15 @@ class ApiKeysNeeded extends Error {
 }
 
 /**
- * Starts the HTTP API: the features of the client and the command line, for programs in any language.
+ * Starts the server of the HTTP API, with the routes that it is given.
  * @throws ApiKeysNeeded; the error from listening
  */
-export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
+export async function startServer(options: ApiServerOptions): Promise<ApiServer> {
   const { client, taskQueue, host, port } = options;
   const { now = Date.now } = options;
   const keys = new ApiKeys(options.keys, now);
   if (keys.isOpen && !isLoopback(host)) throw new ApiKeysNeeded(host);
-  const told = new Set<string>();
-  const tellOfExpiry = (): void => {
-    for (const { facts } of ownFindings(keyEnds(keys.list()), now())) {
-      const [of, at] = [String(facts['of']), String(facts['at'])];
-      const event = Date.parse(at) > now() ? 'an API key expires soon' : 'an API key has expired';
-      if (!told.has(`${event} ${of} ${at}`)) options.log.warn({ problem: `${of} ${at}` }, event);
-      told.add(`${event} ${of} ${at}`);
-    }
-  };
-  tellOfExpiry();
+  options.onKeys?.(keys);
   const app = fastify({
     forceCloseConnections: 'idle',
     connectionTimeout: SILENT_MS,
@@ -178,13 +159,7 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     return503OnClosing: false, // It is answered like every other request.
   });
   const page = await ConsoleFiles.load(options.consoleFolder);
-  answerFailures(
-    app,
-    options.log,
-    page,
-    options.jobs,
-    async (jobId) => (await options.deliveries?.hasJob(jobId)) ?? false,
-  );
+  answerFailures(app, options.log, page, options.jobs, options.isLogged ?? (async () => await Promise.resolve(false)));
   const served = methodsOf(app);
   await document(app, options.page ?? true);
   app.server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
@@ -231,41 +206,22 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     directory,
     signal: async (jobId, triggers) => await inTime(SIGNAL_MS, unless(over.signal, grouped.signal(jobId, triggers))),
   };
-  triggerRoutes(app, {
-    ...intake,
-    repeats: new IdempotencyStore(clock),
-    closing: closing.signal,
-    onTakenIn: (takenIn) => metrics.takenIn(takenIn),
-  });
-  const ingests = new Ingests(options.ingests ?? {}, options.log);
-  // Some senders use one id for several changes: dropping one of them would lose it.
-  const records = new IngestRecords(metrics, options.log);
-  ingestRoutes(app, { intake, ingests, repeats: new IdempotencyStore(clock, Date.now, 'act'), records });
-  const overview = new SharedOverview(async () => await options.jobs.overview({ lastHour: true }));
-  const onChange = (): void => {
-    directory.forget();
-    overview.forget();
-  };
-  jobRoutes(app, { jobs: options.jobs, onChange });
-  reconcileRoutes(app, options.jobs, closing.signal);
-  replayRoutes(app, options.jobs);
   const mayStill = (request: FastifyRequest, jobId?: string): boolean => {
     const caller = callers.of(request);
     return caller?.may('read') === true && (jobId === undefined || caller.mayJob(jobId));
   };
-  streamRoutes(app, { jobs: options.jobs, closing: closing.signal, mayStill });
-  const decisions = new Decisions(options.jobs.deadLetters, options.onDeed);
-  deadLetterRoutes(app, options.jobs, decisions);
-  const { deliveries, log } = options;
-  deliveryRoutes(app, { deliveries, log, jobs: options.jobs, closing: closing.signal, mayStill });
-  questionRoutes(app, options.jobs, { deliveries, log });
-  watchRoutes(app, options.jobs);
-  overviewRoutes(app, { jobs: options.jobs, overview, ingests, records });
-  const { connection = { connectionOptions: {}, namespace: client.options.namespace } } = options;
-  healthRoutes(app, () => findHealth(client, { taskQueue, connection, expiring: keyEnds(keys.list()) }));
-  sessionRoutes(app, { ...options, keys, sessions, callers, now });
-  serviceRoutes(app, { ...options, metrics });
-  consoleRoutes(app, page);
+  options.routes(app, {
+    keys,
+    sessions,
+    callers,
+    metrics,
+    intake,
+    page,
+    clock,
+    now,
+    closing: closing.signal,
+    mayStill,
+  });
   await app.after(); // After this, routes registered by plugins are known, too.
   refuseOtherMethods(app, served);
   await app.listen({ host, port });
@@ -275,10 +231,9 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     closing.abort(shuttingDown());
     closeUnused();
     const late = setTimeout(() => over.abort(notDoneInTime()), GRACE_MS);
-    await unless(over.signal, decisions.stop()).catch(() => undefined);
+    await unless(over.signal, Promise.resolve(options.onClosing?.())).catch(() => undefined);
     await app.close();
     clearTimeout(late);
-    await ingests.close();
   };
   const url = `http://${shown}:${address?.port ?? port}`;
   const invite = (): string => {
@@ -294,9 +249,8 @@ export async function startApi(options: ApiServerOptions): Promise<ApiServer> {
     invite,
     replaceKeys: (configured) => {
       keys.replace(configured);
-      tellOfExpiry();
+      options.onKeys?.(keys);
     },
-    replaceIngests: (configured) => ingests.replace(configured),
   };
 }
 

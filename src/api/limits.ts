@@ -1,4 +1,4 @@
-import type { ConfiguredLimits } from '../config/ingest-config.ts';
+import type { ConfiguredLimits } from '../config/api-keys.ts';
 import { Refused } from './refusal.ts';
 
 /** Lets through some at a time, and one more after each so many ms. */

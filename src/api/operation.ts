@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Asker } from '../client/export-jobs.ts';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
-import type { Right } from '../config/ingest-config.ts';
+import type { Right } from '../config/api-keys.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { Json } from '../contract/trigger.ts';

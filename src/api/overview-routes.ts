@@ -1,11 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { DeadLetterSummary, ExportJobs, JobOverview } from '../client/export-jobs.ts';
-import { proofKinds } from '../ingests/signature.ts';
 import type { Caller } from './callers.ts';
-import type { IngestRecords, Ingests } from './ingests.ts';
 import { serve, textParameter } from './operation.ts';
-import { ofAllJobs } from './refusal.ts';
 
 /** Most dead letters that are counted: each one has to be listed. */
 const MOST_LETTERS = 20_000;
@@ -13,15 +10,10 @@ const MOST_LETTERS = 20_000;
 export interface OverviewRoutesOptions {
   readonly jobs: ExportJobs;
   readonly overview: SharedOverview;
-  readonly ingests: Ingests;
-  readonly records: IngestRecords;
 }
 
-/** Everything at a glance: jobs with their numbers, dead letters by failure, and ingests. */
-export function overviewRoutes(
-  app: FastifyInstance,
-  { jobs, overview, ingests, records }: OverviewRoutesOptions,
-): void {
+/** Everything at a glance: jobs with their numbers, and dead letters by failure. */
+export function overviewRoutes(app: FastifyInstance, { jobs, overview }: OverviewRoutesOptions): void {
   serve(app, {
     method: 'GET',
     url: '/v1/overview',
@@ -86,34 +78,6 @@ export function overviewRoutes(
       }),
     },
     run: async ({ caller, query: { jobId } }) => await countedFailures(jobs.deadLetters.list({ jobId }), caller),
-  });
-  serve(app, {
-    method: 'GET',
-    url: '/v1/ingests',
-    right: 'read',
-    tag: 'Incoming changes',
-    summary: 'All ingests, with what each has received since this process started',
-    answers: {
-      200: z.object({
-        since: z
-          .string()
-          .describe('RFC 3339: when this process began. Others that serve the API count for themselves.'),
-        ingests: z.array(z.looseObject({ name: z.string(), path: z.string() })),
-      }),
-    },
-    run: async ({ caller }) => {
-      if (caller.jobs !== undefined) throw ofAllJobs('ingests send to');
-      return await Promise.resolve({
-        since: ingests.since,
-        ingests: ingests.all().map(({ name, preset, proof }) => ({
-          name,
-          ...(preset === undefined ? {} : { preset }),
-          path: `/v1/ingest/${encodeURIComponent(name)}`,
-          proof: proofKinds(proof),
-          ...records.of(name),
-        })),
-      });
-    },
   });
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { RIGHTS } from '../config/ingest-config.ts';
+import { RIGHTS } from '../config/api-keys.ts';
 import type { AuditAction, LoggedDeed } from '../contract/audit.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { definedOf, isRecord } from '../domain/json.ts';

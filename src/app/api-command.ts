@@ -1,12 +1,7 @@
 import type { LogMetadata } from '@temporalio/common';
 import { randomUUID } from 'node:crypto';
-import {
-  type ApiConfig,
-  configuredApi,
-  configuredPayloadKeys,
-  configuredTaskQueue,
-  configWarnings,
-} from '../config/config.ts';
+import { type ApiConfig, configuredApi } from '../features/ingests/config.ts';
+import { configuredPayloadKeys, configuredTaskQueue, configWarnings } from '../config/file.ts';
 import type { DeliveryLogConfig } from '../config/delivery-log-config.ts';
 import { storedDeed } from '../delivery-log/deeds.ts';
 import { openDeliveryReader, openLogWriter, readableLog } from '../delivery-log/open-log.ts';
@@ -84,7 +79,7 @@ export async function serveApi(options: {
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
     import('../client/export-jobs.ts'),
-    import('../api/api-server.ts'),
+    import('./api.ts'),
     import('../worker/log.ts'),
   ]);
   const log = createLog('info', { write: (line) => terminal.err(line.trimEnd()) });

@@ -1,4 +1,5 @@
-import { type Config, configReader, configuredSource, configWarnings } from '../config/config.ts';
+import { type Config, configReader, configuredSource } from './config.ts';
+import { configWarnings } from '../config/file.ts';
 import { release } from '../config/release.ts';
 import { command } from '../cli/command.ts';
 import { DEFAULT_API_PORT } from './api-command.ts';

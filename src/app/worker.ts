@@ -1,49 +1,43 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { Client } from '@temporalio/client';
-import { type DataConverter, NamespaceNotFoundError } from '@temporalio/common';
-import { NativeConnection, Runtime, type InjectedSinks, Worker, type WorkerOptions } from '@temporalio/worker';
-import { definedOf } from '../domain/json.ts';
-import type { AlertSettings } from '../activities/alerts.ts';
-import { type ActivityDependencies, createActivities } from './activities.ts';
-import type { DeliveryLog } from '../activities/slice-telemetry.ts';
-import { StallDetector } from '../activities/stall-detector.ts';
-import type { RaisedAlert } from '../contract/alert.ts';
-import { pollersOf } from '../client/asking.ts';
-import { addressOf, type ConnectConfig } from '../client/connect.ts';
-import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
-import { hasNamespace, notLetIn, temporalProblem } from '../client/temporal-problem.ts';
-import { type AuthorizationsReload, checkDestinations, reloadAuthorizations } from '../worker/authorizations-reload.ts';
-import { type Config, configuredSource } from '../config/config.ts';
-import type { WorkerSinks } from '../contract/ports.ts';
-import { alertsWorkflowId, WORKER_RPC } from '../domain/names.ts';
-import { SLICES } from '../domain/limits.ts';
-import { answersOf, type AudienceSource, measuredSource } from '../sources/source.ts';
-import { newWriter, watchFellows } from '../delivery-log/fellow-workers.ts';
-import { openDeliveryReader, openLogWriter, readableLog, WRITER } from '../delivery-log/open-log.ts';
-import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
-import { sealingWith } from '../temporal/sealed-text.ts';
+import { type Config, configuredSource } from './config.ts';
+import { type ConnectConfig, addressOf } from '../client/connect.ts';
+import { type AudienceSource, answersOf, measuredSource } from '../sources/source.ts';
+import { type WorkerOptions, Runtime, Worker, type InjectedSinks, NativeConnection } from '@temporalio/worker';
+import { checkDestinations, type AuthorizationsReload, reloadAuthorizations } from '../worker/authorizations-reload.ts';
+import { Readiness, MissingKeys, type ReadinessOptions } from '../worker/readiness.ts';
+import { serveMetrics, type ServedMetrics } from '../features/metrics/metrics-server.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
-import type { WorkerTracing } from '../tracing/worker-tracing.ts';
-import { createPoster } from '../webhook/attempt.ts';
-import { Authorizations } from '../webhook/authorizations.ts';
-import { GuardedAgents } from '../webhook/guarded-agents.ts';
-import { NetworkPolicy, OwnPlaces, refusalBeforehand } from '../webhook/network-policy.ts';
-import { trustedAuthorities } from '../webhook/tls.ts';
 import { workerDeployment, workflowCode } from '../worker/deployment.ts';
-import { release } from '../config/release.ts';
+import { Client } from '@temporalio/client';
+import { newWriter, watchFellows } from '../delivery-log/fellow-workers.ts';
+import { WRITER, readableLog, openDeliveryReader, openLogWriter } from '../delivery-log/open-log.ts';
+import { type ActivityDependencies, createActivities } from './activities.ts';
+import { temporalPorts, type TemporalPorts } from '../worker/temporal-ports.ts';
+import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { describeWorker } from '../worker/describe-worker.ts';
 import { OutsideAlerts } from '../worker/outside-alerts.ts';
-import { MissingKeys, Readiness, type ReadinessOptions } from '../worker/readiness.ts';
-import { type ServedMetrics, serveMetrics } from '../worker/metrics/metrics-server.ts';
-import type { WorkerMetrics } from '../worker/metrics/worker-metrics.ts';
-import { type TemporalPorts, temporalPorts } from '../worker/temporal-ports.ts';
-import type { SourceConfig } from '../config/source-config.ts';
-import { openFileSource } from '../sources/file.ts';
-import { openHttpSource } from '../sources/http.ts';
-import type { SourceNetwork } from '../sources/json-service.ts';
-import { openLyticsSource } from '../sources/lytics.ts';
-import { openPostgresSource } from '../sources/postgres.ts';
+import { temporalProblem, hasNamespace, notLetIn } from '../client/temporal-problem.ts';
+import type { RaisedAlert } from '../contract/alert.ts';
+import { alertsWorkflowId, WORKER_RPC } from '../domain/names.ts';
+import type { DeliveryLog } from '../activities/slice-telemetry.ts';
+import type { WorkerSinks } from '../contract/ports.ts';
+import { NamespaceNotFoundError, type DataConverter } from '@temporalio/common';
+import { fileURLToPath } from 'node:url';
+import { existsSync } from 'node:fs';
+import { openSource } from './source.ts';
+import { OwnPlaces, NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
+import { createPoster } from '../webhook/attempt.ts';
+import { GuardedAgents } from '../webhook/guarded-agents.ts';
+import { Authorizations } from '../webhook/authorizations.ts';
+import { sealingWith } from '../temporal/sealed-text.ts';
+import { StallDetector } from '../activities/stall-detector.ts';
+import { release } from '../config/release.ts';
+import type { WorkerMetrics } from '../features/metrics/worker-metrics.ts';
+import { pollersOf } from '../client/asking.ts';
+import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
+import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
+import { trustedAuthorities } from '../webhook/tls.ts';
+import type { AlertSettings } from '../activities/alerts.ts';
+import { SLICES } from '../domain/limits.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
@@ -76,10 +70,13 @@ export interface RunningWorker {
 
 /** Longer than a request may take, so that a clean shutdown cuts none off and nothing is sent twice because of it. */
 const SHUTDOWN_MARGIN_MS = 10_000;
+
 /** For the results of requests that ended last. Compose and the chart leave it 10 s more, to close what is open. */
 const FORCE_MARGIN_MS = 5_000;
+
 /** How often, in ms, it looks up the addresses of Temporal, so that nothing is sent there. */
 const OWN_PLACES_MS = 30_000;
+
 /** The default port of a Temporal server's HTTP API. */
 const TEMPORAL_HTTP_PORT = 7243;
 
@@ -156,6 +153,8 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
       describeWorker({
         worker: WRITER,
         ...options,
+        hasDeliveryLog: config.deliveryLog !== undefined,
+        folders: [config.deliveryLog?.folder, config.watch.folder].filter((folder) => folder !== undefined),
         authorizations: reload?.current() ?? config.authorizations,
         fingerprints: await world.authorizations.fingerprints(taskQueue),
         readiness,
@@ -366,7 +365,7 @@ function openDeliveryLog(
 async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
   if (tracing === undefined) return undefined;
   // Loaded here, so that OpenTelemetry's packages cost nothing without tracing.
-  const { WorkerTracing } = await import('../tracing/worker-tracing.ts');
+  const { WorkerTracing } = await import('../features/spans/worker-tracing.ts');
   return new WorkerTracing({
     ...tracing,
     version: release(),
@@ -433,28 +432,4 @@ function run(worker: Worker, opened: OpenResources, readiness: Readiness): Pick<
       await opened.close();
     },
   };
-}
-
-export interface OpenSourceOptions {
-  /** How the worker connects to the outside, for sources that are there. */
-  readonly network: SourceNetwork;
-  /** Called about things that a source leaves out, repeats or cannot read. */
-  readonly onProblem: (text: string) => void;
-}
-
-/** Opens the source that a configuration names. Rejects when it does not exist at all; a source that is only down shows that when it is asked. */
-export async function openSource(config: SourceConfig, options: OpenSourceOptions): Promise<AudienceSource> {
-  switch (config.kind) {
-    case 'file':
-      return await openFileSource(config.folder, {
-        onProblem: options.onProblem,
-        ...definedOf({ quietMs: config.quietMs, lagMs: config.lagMs }),
-      });
-    case 'postgres':
-      return await openPostgresSource(config, options);
-    case 'lytics':
-      return openLyticsSource(config, options);
-    case 'http':
-      return openHttpSource(config, options);
-  }
 }

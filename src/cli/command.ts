@@ -6,7 +6,7 @@ import type { ExportJobs } from '../client/export-jobs.ts';
 import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
 import { withNearName } from '../client/near-names.ts';
 import { MOST_WHO } from '../domain/requests.ts';
-import { configuredPayloadKeys, configuredTaskQueue } from '../config/config.ts';
+import { configuredPayloadKeys, configuredTaskQueue } from '../config/file.ts';
 
 /** Makes a command that belongs to a terminal. */
 export type CommandMaker = (terminal: Terminal) => CommandUnknownOpts;

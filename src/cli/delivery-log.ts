@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { NoDeliveryLog } from '../client/errors.ts';
-import { configuredDeliveryLog, configuredPayloadKeys } from '../config/config.ts';
+import { configuredDeliveryLog } from '../config/delivery-log-config.ts';
+import { configuredPayloadKeys } from '../config/file.ts';
 import { type DeliveryLogConfig, deliveryLogIn } from '../config/delivery-log-config.ts';
 import type { DeliveryReader } from '../delivery-log/delivery-reader.ts';
 import { type LogPlace, openDeliveryReader, openPersonRemoval, readableLog } from '../delivery-log/open-log.ts';

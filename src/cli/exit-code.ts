@@ -7,7 +7,7 @@ import {
   ServerUnreachable,
   TriggersError,
 } from '../client/errors.ts';
-import { ConfigError } from '../config/config.ts';
+import { ConfigError } from '../config/problems.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/text.ts';
 import { InvalidPayloadKeys } from '../temporal/encrypting-codec.ts';

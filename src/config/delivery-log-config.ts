@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { requestHeaders } from './authorization-config.ts';
-import { collectorUrl, milliseconds } from './service-config.ts';
-import { certificateAuthorities, folder, postgresUrl } from './source-config.ts';
+import { requestHeaders } from '../webhook/authorization-config.ts';
+import { collectorUrl, milliseconds } from './values.ts';
+import { certificateAuthorities, folder, postgresUrl } from './values.ts';
+import { checkVariables } from './problems.ts';
+import { part, valueInFile } from './file.ts';
 
 /** Where every attempt is kept (docs/delivery-log.md). Absent: nowhere, and jobs know only what their histories hold. */
 export const deliveryLogSchema = z
@@ -40,4 +42,14 @@ export type DeliveryLogConfig = NonNullable<z.infer<typeof deliveryLogSchema>>;
 /** The log of `triggers up`, which keeps all requests. */
 export function deliveryLogIn(folder: string): DeliveryLogConfig | undefined {
   return deliveryLogSchema.parse({ folder, bodies: 'all' });
+}
+
+/**
+ * Reads only where attempts are kept, for programs that read them. No other secret of the file is read.
+ *
+ * @throws ConfigError
+ */
+export function configuredDeliveryLog(env: NodeJS.ProcessEnv = process.env): DeliveryLogConfig | undefined {
+  checkVariables(env);
+  return part('deliveryLog', deliveryLogSchema, valueInFile('deliveryLog', env));
 }

@@ -7,7 +7,7 @@ import {
   processClientCredentialsResponse,
   ResponseBodyError,
 } from 'oauth4webapi';
-import type { OAuth2Config } from '../config/authorization-config.ts';
+import type { OAuth2Config } from './authorization-config.ts';
 import { isRecord } from '../domain/json.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { type GuardedAgents, wholeBody } from './guarded-agents.ts';

@@ -1,6 +1,6 @@
 import { scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
-import type { AuthorizationConfig } from '../config/authorization-config.ts';
+import type { AuthorizationConfig } from './authorization-config.ts';
 import type { AuthorizationListing } from '../contract/audience.ts';
 import { isRecord } from '../domain/json.ts';
 import { shownUrl } from '../domain/mask-url.ts';

@@ -1,8 +1,8 @@
-import type { Config } from '../config/config.ts';
+import type { CoreConfig } from '../config/core-config.ts';
 import { NetworkPolicy } from '../webhook/network-policy.ts';
 import { ConfigError } from '../config/problems.ts';
 
-type Configured = Config['authorizations'];
+type Configured = CoreConfig['authorizations'];
 
 export interface ReloadOptions {
   /** Reads the configuration anew; throws when it cannot be used. */
@@ -85,7 +85,7 @@ export function checkDestinations({
   network,
   alerts,
   authorizations,
-}: Pick<Config, 'network' | 'alerts' | 'authorizations'>): void {
+}: Pick<CoreConfig, 'network' | 'alerts' | 'authorizations'>): void {
   const policy = new NetworkPolicy(network);
   const mustBeAllowed = (setting: string, url: string | undefined): void => {
     const refusal = url === undefined ? undefined : policy.refusalOf(new URL(url));

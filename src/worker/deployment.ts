@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { BundleOptions, WorkerDeploymentOptions, WorkerOptions } from '@temporalio/worker';
-import { type Config, ConfigError } from '../config/config.ts';
+import type { CoreConfig } from '../config/core-config.ts';
+import { ConfigError } from '../config/problems.ts';
 import { release } from '../config/release.ts';
 import { beside, payloadConverterPath } from '../temporal/data-converter.ts';
 
@@ -22,7 +23,7 @@ const CHECKSUM_DIGITS = 12;
  * @throws ConfigError when no build id is given and the workflow code was not bundled beforehand.
  */
 export function workerDeployment(
-  { deployment }: Config,
+  { deployment }: CoreConfig,
   workflowBundle: WorkerOptions['workflowBundle'],
 ): WorkerDeployment | undefined {
   if (deployment === undefined) return undefined;

@@ -2,7 +2,7 @@ import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ConnectConfig } from '../client/connect.ts';
 import { certificateEnds, expiringOf, tokenEnds } from '../client/expiring.ts';
-import type { Config } from '../config/config.ts';
+import type { CoreConfig } from '../config/core-config.ts';
 import type { WorkerHealth } from '../domain/health.ts';
 import { codeOf } from '../domain/errors.ts';
 import { readPayloadKeys } from '../temporal/encrypting-codec.ts';
@@ -12,9 +12,12 @@ import { release } from '../config/release.ts';
 export interface DescribedWorker {
   /** As Temporal names it. */
   readonly worker: string;
-  readonly config: Config;
+  readonly config: Pick<CoreConfig, 'payloadKeys' | 'network'>;
+  readonly hasDeliveryLog: boolean;
+  /** The folders that it writes to. */
+  readonly folders: readonly string[];
   /** The authorizations in use now. */
-  readonly authorizations: Config['authorizations'];
+  readonly authorizations: CoreConfig['authorizations'];
   /** The fingerprints of these authorizations, by name. */
   readonly fingerprints: WorkerHealth['fingerprints'];
   readonly connection: ConnectConfig;
@@ -23,9 +26,8 @@ export interface DescribedWorker {
 
 /** Returns the answer of a worker to `triggers doctor`. Nothing in it is secret. */
 export async function describeWorker(described: DescribedWorker): Promise<WorkerHealth> {
-  const { worker, config, authorizations, fingerprints, connection, readiness } = described;
-  const { deliveryLog, watch, payloadKeys, network } = config;
-  const folders = [deliveryLog?.folder, watch.folder].filter((folder) => folder !== undefined);
+  const { worker, config, hasDeliveryLog, folders, authorizations, fingerprints, connection, readiness } = described;
+  const { payloadKeys, network } = config;
   const keys = [...readPayloadKeys(payloadKeys).byId.values()];
   return {
     worker,
@@ -33,7 +35,7 @@ export async function describeWorker(described: DescribedWorker): Promise<Worker
     payloadKeys: keys.flatMap((key) => (key === undefined ? [] : [`${key.id}/${key.check}`])),
     authorizations: Object.keys(authorizations),
     fingerprints,
-    hasDeliveryLog: deliveryLog !== undefined,
+    hasDeliveryLog,
     problems: await readiness.problems(['source', 'configuration', 'payloadKeys', 'deliveryLog']),
     disks: await Promise.all(folders.map(diskOf)),
     expiring: [

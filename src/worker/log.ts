@@ -1,5 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { Config } from '../config/config.ts';
+import type { CoreConfig } from '../config/core-config.ts';
 import { EVENTS_AHEAD } from '../domain/errors.ts';
 
 /**
@@ -25,7 +25,7 @@ const ERRORS = 5;
  * The log of a worker, in JSON lines. Besides the message, it writes only known fields that are strings, numbers, booleans or lists of these. An error
  * has only its name, code, message and stack, and those of its causes. Other fields are listed under `omitted`, without their values.
  */
-export function createLog(level: Config['logLevel'], destination: DestinationStream): Logger {
+export function createLog(level: CoreConfig['logLevel'], destination: DestinationStream): Logger {
   const serializers = { err: (error: unknown) => shownError(error, ERRORS) };
   return pino({ level, base: null, serializers, formatters: { log: shownFields } }, destination);
 }

@@ -1,6 +1,6 @@
 import { type LogLevel, type LogMetadata, makeTelemetryFilterString, Runtime } from '@temporalio/worker';
 import { destination, type Logger } from 'pino';
-import type { Config } from '../config/config.ts';
+import type { CoreConfig } from '../config/core-config.ts';
 import { createLog, isOfEarlyQuery } from './log.ts';
 
 /**
@@ -9,7 +9,7 @@ import { createLog, isOfEarlyQuery } from './log.ts';
  *
  * @param sdkMetricsAddress where the SDK's own metrics are served, `127.0.0.1:<port>`; absent: nowhere.
  */
-export function installRuntime({ logLevel }: Pick<Config, 'logLevel'>, sdkMetricsAddress?: string): void {
+export function installRuntime({ logLevel }: Pick<CoreConfig, 'logLevel'>, sdkMetricsAddress?: string): void {
   const log = createLog(logLevel, destination(2));
   Runtime.install({
     logger: {

@@ -16,7 +16,7 @@ import type { Answer } from '../../src/local/receiver.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { packSlice } from '../../src/domain/slice.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
-import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
+import { WorkerMetrics } from '../../src/features/metrics/worker-metrics.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';

@@ -3,7 +3,7 @@ import { DefaultLogger, type LogEntry } from '@temporalio/worker';
 import fc from 'fast-check';
 import { SliceTelemetry } from '../../src/activities/slice-telemetry.ts';
 import type { SliceInput, SliceKind } from '../../src/contract/slice.ts';
-import { WorkerMetrics } from '../../src/worker/metrics/worker-metrics.ts';
+import { WorkerMetrics } from '../../src/features/metrics/worker-metrics.ts';
 import { readExposition, type ScrapedMetric, sumOf } from '../support/exposition.ts';
 import { trigger, VIP } from './a-slice.ts';
 import { settledPlaces } from '../../src/domain/job/settling.ts';

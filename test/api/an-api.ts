@@ -4,10 +4,10 @@ import { expect, jest } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import type { FastifyRequest } from 'fastify';
 import { request } from 'undici';
-import { type ApiServer, type ApiServerOptions, startApi } from '../../src/api/api-server.ts';
+import { type Api, type ApiOptions, startApi } from '../../src/app/api.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 
 /** What the tests look at of all the answers. */
 export interface Body {
@@ -38,7 +38,7 @@ export interface Question {
 
 /** Asks an API, and reads its answer as JSON. */
 export async function askOf(
-  { url }: Pick<ApiServer, 'url'>,
+  { url }: Pick<Api, 'url'>,
   path: string,
   { body, headers = {}, method }: Question = {},
 ): Promise<Answered> {
@@ -58,10 +58,10 @@ export async function askOf(
  * @param onFault is told what it logs as an error.
  */
 export async function apiOf(
-  { client, jobs, taskQueue }: Pick<ApiServerOptions, 'client' | 'jobs' | 'taskQueue'>,
-  more: Partial<ApiServerOptions> = {},
+  { client, jobs, taskQueue }: Pick<ApiOptions, 'client' | 'jobs' | 'taskQueue'>,
+  more: Partial<ApiOptions> = {},
   onFault: (fields: object) => void = () => undefined,
-): Promise<ApiServer> {
+): Promise<Api> {
   const log = { error: onFault, warn: () => undefined };
   return await startApi({ client, jobs, taskQueue, keys: {}, host: '127.0.0.1', port: 0, page: false, log, ...more });
 }
@@ -69,8 +69,8 @@ export async function apiOf(
 /** An API in front of a Temporal that is not there: for what it says of requests that never get that far. */
 export async function apiWithoutTemporal(
   keys: ConfiguredApiKeys = {},
-  more: Partial<ApiServerOptions> = {},
-): Promise<ApiServer & { readonly logged: readonly object[] }> {
+  more: Partial<ApiOptions> = {},
+): Promise<Api & { readonly logged: readonly object[] }> {
   const client = new Client({ connection: Connection.lazy({ address: '127.0.0.1:1', interceptors: [] }) });
   const logged: object[] = [];
   const log = { error: (fields: object) => logged.push(fields), warn: (fields: object) => logged.push(fields) };
@@ -87,7 +87,7 @@ export async function apiWithoutTemporal(
 
 /** What an API answers to bytes that need not be HTTP, until it closes the connection. */
 export async function answerToBytes(
-  { url }: Pick<ApiServer, 'url'>,
+  { url }: Pick<Api, 'url'>,
   ...parts: readonly (string | Buffer)[]
 ): Promise<string> {
   const { hostname, port } = new URL(url);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal } from './an-api.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -24,11 +24,7 @@ const open = await apiWithoutTemporal({}, { consoleFolder: folder });
 afterAll(() => open.close());
 
 const HTML = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
-async function get(
-  path: string,
-  headers: Record<string, string> = {},
-  more: { from?: ApiServer; method?: string } = {},
-) {
+async function get(path: string, headers: Record<string, string> = {}, more: { from?: Api; method?: string } = {}) {
   const { from = api, method = 'GET' } = more;
   const { statusCode, headers: said, body } = await request(`${from.url}${path}`, { method: method as 'GET', headers });
   return { status: statusCode, headers: said, bytes: Buffer.from(await body.arrayBuffer()) };

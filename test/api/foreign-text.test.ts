@@ -5,7 +5,7 @@ import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
 import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
-import { presetNamed } from '../../src/ingests/presets.ts';
+import { presetNamed } from '../../src/features/ingests/presets.ts';
 import { printableReason } from '../../src/domain/text.ts';
 import { shownFault } from '../../src/webhook/attempt.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';

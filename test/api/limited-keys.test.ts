@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
-import type { ApiServerOptions } from '../../src/api/api-server.ts';
+import type { ApiOptions } from '../../src/app/api.ts';
 import { DeadLetterNotFound, JobNotFound, NoSample } from '../../src/client/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
-import type { Right } from '../../src/config/ingest-config.ts';
+import type { Right } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
@@ -14,7 +14,7 @@ async function answerTo(
   jobs: readonly string[] | undefined,
   path: string,
   body?: object,
-  more?: Partial<ApiServerOptions>,
+  more?: Partial<ApiOptions>,
 ) {
   const { secret, hash } = newApiKey();
   const key = { hash, may: [...may], ...(jobs === undefined ? {} : { jobs: [...jobs] }) };

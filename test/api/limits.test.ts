@@ -4,10 +4,11 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
-import type { ApiServerOptions } from '../../src/api/api-server.ts';
+import type { ApiOptions } from '../../src/app/api.ts';
 import { TokenBucket } from '../../src/api/limits.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { apiKeysSchema, ingestsSchema } from '../../src/config/ingest-config.ts';
+import { apiKeysSchema } from '../../src/config/api-keys.ts';
+import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 
@@ -28,7 +29,7 @@ const keysOf = (limits: Readonly<Record<string, object>>) =>
   );
 const by = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
 
-async function apiWith(limits: Readonly<Record<string, object>>, more: Partial<ApiServerOptions> = {}) {
+async function apiWith(limits: Readonly<Record<string, object>>, more: Partial<ApiOptions> = {}) {
   const api = await apiWithoutTemporal(keysOf(limits), more);
   endings.push(() => api.close());
   return api;

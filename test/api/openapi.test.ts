@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
-import { IngestRecords, Ingests } from '../../src/api/ingests.ts';
+import { IngestRecords, Ingests } from '../../src/features/ingests/senders.ts';
 import { SharedOverview } from '../../src/api/overview-routes.ts';
 import type { JobOverview } from '../../src/client/export-jobs.ts';
-import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { createLog } from '../../src/worker/log.ts';
 import { apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import type { CompareOptions } from '../../src/client/reconcile/compare.ts';
 import { DifferenceDoubtful, JobNotFound, OutcomeUnknown } from '../../src/client/errors.ts';
 import type { Difference, ExportJobs } from '../../src/client/export-jobs.ts';
@@ -48,12 +48,12 @@ class Comparing {
   };
 }
 
-let api: ApiServer | undefined;
+let api: Api | undefined;
 afterEach(async () => {
   await api?.close();
 });
 
-async function serving(jobs: Comparing): Promise<ApiServer> {
+async function serving(jobs: Comparing): Promise<Api> {
   return (api = await apiWithoutTemporal({}, { jobs: jobs as unknown as ExportJobs })); // No more of it is used.
 }
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import type { ApiServer, ApiServerOptions } from '../../src/api/api-server.ts';
+import type { Api, ApiOptions } from '../../src/app/api.ts';
 import { IDLE_MS, LONGEST_MS } from '../../src/api/callers.ts';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { createLog } from '../../src/worker/log.ts';
 import { type Answered, apiWithoutTemporal, askOf } from './an-api.ts';
@@ -20,23 +20,23 @@ const CONSOLE = { 'x-triggers-console': '1' };
 const READ = '/v1/jobs?limit=0';
 const CHANGE = { method: 'POST', body: { nothing: true } };
 
-const open: ApiServer[] = [];
+const open: Api[] = [];
 afterEach(async () => {
   for (const api of open.splice(0)) await api.close();
 });
-async function anApi(keys: ConfiguredApiKeys = KEYS, more: Partial<ApiServerOptions> = {}): Promise<ApiServer> {
+async function anApi(keys: ConfiguredApiKeys = KEYS, more: Partial<ApiOptions> = {}): Promise<Api> {
   const api = await apiWithoutTemporal(keys, more);
   open.push(api);
   return api;
 }
 
-async function signedIn(api: ApiServer, body: object, headers: object = {}): Promise<Answered & { cookie: string }> {
+async function signedIn(api: Api, body: object, headers: object = {}): Promise<Answered & { cookie: string }> {
   const answer = await askOf(api, '/v1/session', { body, headers: { ...CONSOLE, ...headers } });
   const said = answer.headers['set-cookie'];
   return { ...answer, cookie: typeof said === 'string' ? (said.split(';')[0] ?? '') : '' };
 }
 
-async function statusOf(api: ApiServer, path: string, headers: object, more: object = {}): Promise<number> {
+async function statusOf(api: Api, path: string, headers: object, more: object = {}): Promise<number> {
   return (await askOf(api, path, { headers, ...more })).status;
 }
 

@@ -7,7 +7,8 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, expect, jest, test } from '@jest/globals';
 import type { FastifyRequest } from 'fastify';
 import { bytesOf } from '../../src/api/bodies.ts';
-import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
+import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';
 
 const KEYS: ConfiguredApiKeys = { boss: { hash: `sha256:${'0'.repeat(64)}`, may: ['trigger'] } };

@@ -2,15 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { inspect } from 'node:util';
 import { beforeEach, expect, test } from '@jest/globals';
-import {
-  ConfigError,
-  configWarnings,
-  configReader,
-  configuredPayloadKeys,
-  configuredTaskQueue,
-  loadConfig,
-} from '../../src/config/config.ts';
-import { shownSource } from '../../src/config/source-config.ts';
+import { configWarnings, configuredPayloadKeys, configuredTaskQueue } from '../../src/config/file.ts';
+import { configReader, loadConfig } from '../../src/app/config.ts';
+import { ConfigError } from '../../src/config/problems.ts';
+import { shownSource } from '../../src/app/source.ts';
 import { thrownBy } from '../support/thrown-by.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { fileSource, httpSource, lyticsSource, postgresSource } from '../../src/config/source-config.ts';
-import { ingestsSchema } from '../../src/config/ingest-config.ts';
+import { fileSource } from '../../src/config/file-source.ts';
+import { httpSource } from '../../src/features/source-http/config.ts';
+import { lyticsSource } from '../../src/features/source-lytics/config.ts';
+import { postgresSource } from '../../src/features/source-postgres/config.ts';
+import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { keysAt, problemsOf, VARIABLES } from '../../src/config/problems.ts';
-import { authorizationSchema } from '../../src/config/authorization-config.ts';
-import { CONFIG_SETTINGS, configSchema } from '../../src/config/config.ts';
-import { kafkaSchema, outboxSchema } from '../../src/config/consumer-config.ts';
-import { tracingSchema } from '../../src/config/service-config.ts';
+import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { SETTINGS } from '../../src/config/core-config.ts';
+import { configSchema } from '../../src/app/config.ts';
+import { kafkaSchema, outboxSchema } from '../../src/features/consumers/config.ts';
+import { tracingSchema } from '../../src/features/spans/config.ts';
 import { namesUnder } from '../docs/pages.ts';
 
 const GOOD = {
@@ -161,7 +165,7 @@ function settingsIn(schema: Parameters<typeof keysAt>[0], path: readonly string[
 const CONFIGURATION = page('docs/configuration.md');
 
 test('the table of docs/configuration.md has every setting, and no other', () => {
-  expect(namesUnder(CONFIGURATION, /\| setting +\| what it is.*\|/).toSorted()).toEqual(CONFIG_SETTINGS.toSorted());
+  expect(namesUnder(CONFIGURATION, /\| setting +\| what it is.*\|/).toSorted()).toEqual(SETTINGS.toSorted());
   const ofNetwork = settingsIn(configSchema, ['network']).map((setting) => setting.replace('network.', ''));
   expect(namesUnder(CONFIGURATION, /\| part of `network` +\|.*\|/).toSorted()).toEqual(ofNetwork.toSorted());
 });
@@ -199,7 +203,7 @@ test('every setting below these is named there or on a page', () => {
     'consumers',
   ];
   const all = [CONFIGURATION, ...pages.map((name) => page(`docs/${name}.md`))].join('\n');
-  const own = CONFIG_SETTINGS.filter((setting) => setting !== 'source').flatMap((setting) => [
+  const own = SETTINGS.filter((setting) => setting !== 'source').flatMap((setting) => [
     setting,
     ...settingsIn(configSchema, [setting]),
   ]);

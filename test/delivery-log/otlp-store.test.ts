@@ -5,7 +5,7 @@ import { LogWriter } from '../../src/delivery-log/log-writer.ts';
 import { openDeliveryStore, readableLog } from '../../src/delivery-log/open-log.ts';
 import { until } from '../support/patience.ts';
 import { serveHttp } from '../webhook/a-server.ts';
-import { nowhere, startCollector } from '../tracing/a-collector.ts';
+import { nowhere, startCollector } from '../features/spans/a-collector.ts';
 import { aDelivery } from './a-delivery.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000, retentionDays: 30 };

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { describe, expect, test } from '@jest/globals';
 import { createProgram } from '../../src/app/program.ts';
-import { authorizationSchema } from '../../src/config/authorization-config.ts';
-import { CONFIG_SETTINGS, loadConfig } from '../../src/config/config.ts';
+import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { SETTINGS } from '../../src/config/core-config.ts';
+import { loadConfig } from '../../src/app/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
 import { FORM_FIELDS, defaultOf, FIELDS, isRequired } from '../../src/domain/form.ts';
 import { FORM } from '../../src/words/form.ts';
@@ -372,7 +373,7 @@ describe('JSON', () => {
     if (has('event', 'user')) return complaintsOfTrigger(shown);
     // An authorization has headers, too.
     if (JOB_FIELDS.some((field) => field !== 'headers' && has(field))) return complaintsOfJob(shown);
-    if (CONFIG_SETTINGS.some((setting) => has(setting))) return complaintsOfConfig(shown);
+    if (SETTINGS.some((setting) => has(setting))) return complaintsOfConfig(shown);
     if (Object.keys(authorizationSchema.shape).some((part) => has(part))) return complaintsOfAuthorization(shown);
     return undefined;
   }

@@ -6,8 +6,8 @@ import { PassThrough, Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { Api } from '../../src/app/api.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { type Answered, apiOf, askOf, type Question } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
@@ -31,10 +31,8 @@ const openApi = async (keys: ConfiguredApiKeys = {}, host = '127.0.0.1') =>
 const api = await openApi();
 afterFile(() => api.close());
 
-const ask = async (
-  path: string,
-  { server = api, ...question }: Question & { server?: ApiServer } = {},
-): Promise<Answered> => await askOf(server, path, question);
+const ask = async (path: string, { server = api, ...question }: Question & { server?: Api } = {}): Promise<Answered> =>
+  await askOf(server, path, question);
 
 const page = (name: string): string => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
 

@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { type Answered, type Asked, type JsonServer, startJsonServer } from '../sources/a-json-server.ts';
-import { type Collector, startCollector } from '../tracing/a-collector.ts';
+import { type Collector, startCollector } from '../features/spans/a-collector.ts';
 import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
 import { type Proxy, startProxy } from '../webhook/a-proxy.ts';
 import { afterwards, listen } from '../webhook/a-server.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
@@ -38,12 +38,12 @@ const MADE_UP_DEEDS = Array.from({ length: 120 }, (_, n) => {
 describeWithBrowser('the deliveries in the console', () => {
   let lab: Lab;
   let deliveries: DeliveryReader;
-  let api: ApiServer;
+  let api: Api;
   let browser: TestBrowser;
   let job: string;
   const folder = tempFolder();
 
-  const openApi = async (more: object = {}): Promise<ApiServer> =>
+  const openApi = async (more: object = {}): Promise<Api> =>
     await apiOf(lab, { deliveries, ...more }, (fields) => browser.mistakes.push(JSON.stringify(fields)));
   const push = async (user: string): Promise<void> =>
     await lab.jobs.enter(job, { audience: LIST.slug, user, profile: { email: `${user}@example.com` } });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
@@ -20,7 +20,7 @@ const MANY = Array.from({ length: 1000 }, (_, i) => ({
 }));
 
 let lab: Lab;
-let api: ApiServer;
+let api: Api;
 let browser: TestBrowser;
 
 async function started(label: string, more: object = {}): Promise<string> {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { ApiServer } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { Api } from '../../src/app/api.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { apiOf } from '../api/an-api.ts';
 import { describeWithBrowser, looked, NARROW, TestBrowser, WIDE } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
@@ -17,7 +17,7 @@ const MEMBERS = Array.from({ length: 230 }, (_, i) => `member-${i}`);
 
 describeWithBrowser('the console, in short', () => {
   let lab: Lab;
-  let api: ApiServer;
+  let api: Api;
   let browser: TestBrowser;
 
   const openApi = async (keys: ConfiguredApiKeys = {}) =>

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Locator, Page } from 'playwright-core';
-import type { ApiServer } from '../../src/api/api-server.ts';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { Api } from '../../src/app/api.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
@@ -22,7 +22,7 @@ const folder = tempFolder();
 const MEMBERS = Array.from({ length: 230 }, (_, i) => `member-${i}`);
 
 let lab: Lab;
-let api: ApiServer;
+let api: Api;
 let browser: TestBrowser;
 
 const openApi = async (keys: ConfiguredApiKeys = {}) =>

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import { ExportJobs } from '../../src/client/export-jobs.ts';
-import { type ConfiguredIngests, ingestsSchema } from '../../src/config/ingest-config.ts';
-import type { PresetName } from '../../src/ingests/presets.ts';
+import { type ConfiguredIngests, ingestsSchema } from '../../src/features/ingests/config.ts';
+import type { PresetName } from '../../src/features/ingests/presets.ts';
 import { apiOf } from '../api/an-api.ts';
 import { answerWhen } from '../support/patience.ts';
 import { labOfFile } from '../support/lab.ts';
@@ -32,7 +32,7 @@ const profiles = Object.fromEntries([ROBIN, 'before', 'chained'].map((user) => [
 const lab = await labOfFile({ receiver: { keepBodies: true }, content: { audiences: AUDIENCES, profiles } });
 afterAll(() => expect(faults).toEqual([]));
 
-async function open(ingests: object, client = lab.client): Promise<ApiServer> {
+async function open(ingests: object, client = lab.client): Promise<Api> {
   const { taskQueue } = lab;
   const jobs = client === lab.client ? lab.jobs : new ExportJobs(client, { taskQueue });
   const log = { error: (fields: object) => faults.push(fields), warn: (fields: object) => warnings.push(fields) };
@@ -108,7 +108,7 @@ interface Case {
   readonly told: readonly string[];
 }
 
-/** Each place where the proof stands; test/ingests/presets.test.ts and signature.test.ts have all senders. */
+/** Each place where the proof stands; test/features/ingests/presets.test.ts and signature.test.ts have all senders. */
 const PROVED: readonly Case[] = [
   {
     preset: 'segment',

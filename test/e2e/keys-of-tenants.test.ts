@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
-import type { ConfiguredApiKeys } from '../../src/config/ingest-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiOf, askOf, type Question } from '../api/an-api.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';

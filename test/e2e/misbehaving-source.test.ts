@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Config } from '../../src/config/config.ts';
-import { sourceSchema } from '../../src/config/source-config.ts';
+import type { Config } from '../../src/app/config.ts';
+import { sourceSchema } from '../../src/app/source.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import type { JsonObject } from '../../src/contract/trigger.ts';
 import type { MembersPage } from '../../src/sources/source.ts';
 import { type Lab, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { aPayloadKey } from '../temporal/a-payload-key.ts';
-import * as people from '../sources/http/a-people-service.ts';
-import * as lytics from '../sources/lytics/a-lytics.ts';
+import * as people from '../features/source-http/a-people-service.ts';
+import * as lytics from '../features/source-lytics/a-lytics.ts';
 
 const PEOPLE = Array.from({ length: 700 }, (_, i) => `member-${String(i).padStart(5, '0')}`);
 

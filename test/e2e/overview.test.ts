@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
-import { type ConfiguredApiKeys, ingestsSchema } from '../../src/config/ingest-config.ts';
+import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
+import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile } from '../support/lab.ts';
@@ -39,7 +40,7 @@ afterAll(() => expect(faults).toEqual([]));
 
 const enter = (user: string) => ({ event: 'enter' as const, audience: OWN.slug, user, profile: {} });
 
-async function openApi(keys: ConfiguredApiKeys): Promise<ApiServer> {
+async function openApi(keys: ConfiguredApiKeys): Promise<Api> {
   const shop = { preset: 'standard', header: { name: 'x-secret', value: 's3cret-value-of-shop' } };
   return await apiOf(lab, { keys, ingests: ingestsSchema.parse({ shop }) }, (fields) => faults.push(fields));
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import type { Difference, JobStatus } from '../../src/client/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { Lab, type LabOptions, membersOfVip, VIP } from '../support/lab.ts';
@@ -162,7 +162,7 @@ describe('by a command and by the API', () => {
 
   const folder = tempFolder();
   let lab: Lab;
-  let api: ApiServer;
+  let api: Api;
   let operator: Operator;
   let job: string;
 

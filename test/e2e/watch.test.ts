@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import type { ApiServer } from '../../src/api/api-server.ts';
+import type { Api } from '../../src/app/api.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
 import { findHealth } from '../../src/client/health.ts';
 import type { Finding } from '../../src/domain/health.ts';
@@ -302,7 +302,7 @@ describe('by the API', () => {
   const folder = tempFolder();
 
   let lab: Lab;
-  let api: ApiServer;
+  let api: Api;
 
   beforeAll(async () => {
     lab = await Lab.open({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isRecord } from '../../src/domain/json.ts';
-import { configSchema } from '../../src/config/config.ts';
+import { configSchema } from '../../src/app/config.ts';
 
 const NAMES_OF_SECRETS = '[Aa]uth|AUTH|[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]assw|PASSW|[Cc]ookie|COOKIE';
 const REFERENCE = '\\$\\{(env|file):[^{}]+\\}';

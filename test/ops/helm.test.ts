@@ -5,7 +5,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { createProgram } from '../../src/app/program.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/app/config.ts';
 import { VARIABLES } from '../../src/config/problems.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { type AuthorizationConfig, authorizationSchema } from '../../src/config/authorization-config.ts';
+import { type AuthorizationConfig, authorizationSchema } from '../../src/webhook/authorization-config.ts';
 import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { afterwards } from './a-server.ts';

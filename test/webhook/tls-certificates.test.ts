@@ -3,7 +3,7 @@ import { connect, createServer as createRelay } from 'node:net';
 import { rootCertificates, type TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { authorizationSchema } from '../../src/config/authorization-config.ts';
+import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
 import { Authorizations } from '../../src/webhook/authorizations.ts';
 import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
 import { NetworkPolicy } from '../../src/webhook/network-policy.ts';

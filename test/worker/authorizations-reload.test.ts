@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/app/config.ts';
 import { reloadAuthorizations } from '../../src/worker/authorizations-reload.ts';
 import { configured } from '../webhook/an-authorization.ts';
 import { tempFolder } from '../support/temp-folder.ts';

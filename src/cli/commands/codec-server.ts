@@ -1,4 +1,5 @@
-import { ConfigError, configuredPayloadKeys, configWarnings } from '../../config/config.ts';
+import { configuredPayloadKeys, configWarnings } from '../../config/file.ts';
+import { ConfigError } from '../../config/problems.ts';
 import { command } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
 import { aborted, interruption, listening } from '../terminal.ts';

@@ -1,4 +1,4 @@
-import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue } from '../../config/config.ts';
+import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue } from '../../config/file.ts';
 import type { Finding, Health, HealthState } from '../../domain/health.ts';
 import { factsInWords, HEALTH_STATES, healthOf, keyEnds } from '../../domain/health.ts';
 import { counted, printable, printableReason } from '../../domain/text.ts';

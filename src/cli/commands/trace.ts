@@ -1,6 +1,6 @@
 import { definedOf } from '../../domain/json.ts';
 import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
-import { configuredTaskQueue } from '../../config/config.ts';
+import { configuredTaskQueue } from '../../config/file.ts';
 import { DeliveryLogError } from '../../delivery-log/log-error.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
