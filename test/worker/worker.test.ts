@@ -16,7 +16,7 @@ const emptyFolder = tempFolder();
 /** A program whose worker cannot start because `source` cannot be opened; it ends when nothing keeps it. */
 const PROGRAM = `
 import { startWorker } from '${LIB}app/worker.js';
-import { loadConfig } from '${LIB}config/config.js';
+import { loadConfig } from '${LIB}app/config.js';
 import { loadConnectConfig } from '${LIB}client/connect.js';
 const failure = await startWorker({ config: loadConfig(), connection: loadConnectConfig() }).catch((error) => error);
 process.stdout.write(failure.message);
