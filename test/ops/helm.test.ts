@@ -411,7 +411,7 @@ testWithHelm('a pod is given as long to end as the page about operating says, an
   // The user "node" of Node's images is 1000; Kubernetes has to be told, since it does not look a name up.
   expect(read('Dockerfile')).toMatch(/^USER node$/m);
   expect(read('Dockerfile')).toMatch(/^RUN mkdir \/watch && chown node:node \/watch$/m);
-  expect(read('Dockerfile')).toMatch(/^ENTRYPOINT \["node", "lib\/cli\/main\.js"\]$/m);
+  expect(read('Dockerfile')).toMatch(/^ENTRYPOINT \["node", "lib\/app\/main\.js"\]$/m);
 });
 
 testWithHelm('another configuration is another pod, and the same one is not', () => {
