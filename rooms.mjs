@@ -35,6 +35,23 @@ const MACHINE = {
     types: ['contract'],
     packages: SANDBOX,
   },
+  'domain/job/queue': {
+    ring: 'machine',
+    holds: 'what waits in a job: chains, spilled triggers, what is remembered',
+    values: ['domain/delivery-id.ts', 'domain/instant.ts', 'domain/json.ts', 'domain/limits.ts'],
+    types: ['contract'],
+    packages: ['tinyqueue'],
+  },
+  'domain/job/throttles': {
+    ring: 'machine',
+    holds: 'when something may be sent, and how much',
+    values: [
+      'domain/job/queue',
+      ...['instant', 'json', 'limits', 'retry', 'text', 'verdict'].map((name) => `domain/${name}.ts`),
+    ],
+    types: ['contract'],
+    packages: [],
+  },
   workflows: {
     ring: 'machine',
     holds: "job, backfill, holder, dead letter, watch: what Temporal's sandbox runs",

@@ -124,8 +124,11 @@ type ShownForm = {
   >;
 };
 
-/** Until when (RFC 3339) requests wait for a throttle; absent: not for that one. */
-export interface Waits {
+/**
+ * Until when (RFC 3339) requests wait for a throttle; absent: not for that one. It is named by its field of the form, unless it has a name
+ * here.
+ */
+export interface Waits extends Readonly<Partial<Record<keyof JobEdit, string>>> {
   /** The endpoint asked to wait. */
   readonly endpoint?: string;
   /** Quiet hours. */

@@ -1,6 +1,6 @@
 import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
-import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
+import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers, Waits } from '../contract/job-status.ts';
 import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
 import { EDITABLE_FIELDS, FIELDS } from './form.ts';
 import { counted, duration, printable, printableReason, shownCount, shownTime } from './text.ts';
@@ -112,10 +112,7 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
       value: endpoint && endpointText(endpoint, status, time),
       ...(endpoint === undefined ? {} : { tone: toneOf(endpoint.state) }),
     },
-    {
-      name: 'Throttled',
-      value: waits.endpoint && `the endpoint asked to wait; the next request goes ${time(waits.endpoint)}`,
-    },
+    ...throttled(waits, time).map((value) => ({ name: 'Throttled', value })),
     {
       name: 'Last failure',
       value:
@@ -137,6 +134,17 @@ export function statusRows(status: JobStatus, telling: Telling): StatusRow[] {
 }
 
 const SHOWN_REJECTS = 3;
+
+/** The waits that no row of a field tells of: for the endpoint, and for throttles of newer workers. */
+function throttled(waits: Waits, time: Telling['time']): string[] {
+  const { endpoint, quiet: _, quota: __, rate: ___, batch: ____, ...others } = waits;
+  const texts = Object.entries(others).map(
+    ([field, until]) => `by its "${field}"; the next request goes ${time(until)}`,
+  );
+  return endpoint === undefined
+    ? texts
+    : [`the endpoint asked to wait; the next request goes ${time(endpoint)}`, ...texts];
+}
 
 type Row = Omit<StatusRow, 'value'> & { readonly value: string | undefined };
 

@@ -30,9 +30,12 @@ function blockedText(standing: PersonStanding, time: Time): string | undefined {
   if (hasStopped(state) || state === 'paused' || (state === 'stopping' && chain?.place !== 'running'))
     return reason ?? `The job is ${state}.`;
   if (chain?.place === 'running') return undefined;
-  if (waits.quiet !== undefined) return `These are quiet hours; they end ${time(waits.quiet)}.`;
-  if (waits.quota !== undefined) return `The job's quota is used; first attempts are made again ${time(waits.quota)}.`;
-  if (waits.endpoint !== undefined) return `The endpoint asked to wait; the next request goes ${time(waits.endpoint)}.`;
+  const { quiet, quota, endpoint: asked, rate: _, batch: __, ...others } = waits;
+  if (quiet !== undefined) return `These are quiet hours; they end ${time(quiet)}.`;
+  if (quota !== undefined) return `The job's quota is used; first attempts are made again ${time(quota)}.`;
+  if (asked !== undefined) return `The endpoint asked to wait; the next request goes ${time(asked)}.`;
+  for (const [field, until] of Object.entries(others))
+    return `The job waits (its "${field}"); it goes on ${time(until)}.`;
   if (endpoint?.state !== 'unhealthy') return undefined;
   const last = lastFailure === undefined ? '' : ` (${failureInWords(lastFailure)})`;
   const next = endpoint.nextProbeAt === undefined ? '' : `, the next one ${time(endpoint.nextProbeAt)}`;

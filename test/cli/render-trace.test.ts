@@ -183,6 +183,7 @@ test('a trace says in words how things stand now', () => {
       waits: { rate: '2026-11-25T14:04:02.000000000Z', batch: gatheringUntil },
       chain: { ...ready, ahead: 1, failures: 1 },
     },
+    'held by a throttle of a newer worker': { waits: { stale: throttledUntil }, chain: ready },
     'before an end': { endsAt: '2026-11-30T01:00:00+01:00', chain: ready },
     unhealthy: {
       endpoint: { state: 'unhealthy', nextProbeAt: gatheringUntil },

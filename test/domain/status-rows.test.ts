@@ -51,6 +51,7 @@ test('a status has a row for each fact that applies, and none for the others', (
     'dead letters': rows({ deadLetters: 1000 }),
     'no fewer dead letters than wait': rows({ deadLetters: 464, deadLettersWaiting: 808 }),
     throttled: rows({ waits: { endpoint: at } }),
+    'a throttle of a newer worker': rows({ waits: { stale: at } }),
     'the last delivery and failure': rows({ lastDeliveredAt: second, lastFailure: { at, code: 'ECONNREFUSED' } }),
     'the worker that was refused': rows({ lastFailure: { at, status: 401, answer: 'no', worker: '1@a' } }),
     'an unhealthy endpoint': rows({ endpoint: { state: 'unhealthy', nextProbeAt: at, advice: 'Check the URL.' } }),

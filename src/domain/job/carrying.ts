@@ -21,6 +21,7 @@ import { type CarriedLostSlice, carryLost, lostBytes, restoreLost } from './quar
 import type { DispatcherState, PlainState } from './state.ts';
 import { Breaker, type CarriedBreaker, UNPROVEN } from './throttles/breaker.ts';
 import { FIRST_REQUEST_MS } from './throttles/slice-size.ts';
+import { CARRIED_BY_THROTTLES } from './throttles/throttles.ts';
 
 /**
  * Whether a job's input is what the previous run carried, rather than a definition.
@@ -40,6 +41,7 @@ export function refuseNewerJob(input: unknown): void {
 }
 
 const PLAIN = {
+  ...CARRIED_BY_THROTTLES,
   job: true,
   seed: true,
   lastAt: true,
@@ -49,10 +51,6 @@ const PLAIN = {
   requestMs: true,
   pause: true,
   stopping: true,
-  endpointWait: true,
-  spacing: true,
-  quota: true,
-  gathering: true,
   lastDeliveredAt: true,
   lastFailure: true,
   editProblem: true,

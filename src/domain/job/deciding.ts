@@ -9,16 +9,9 @@ import { type RunFacts, endsWhenCalm, fits, isCalm, phaseOf } from './run-end.ts
 import { makeRoom } from './settling.ts';
 import { type DispatcherState, noteTrend } from './state.ts';
 import type { Step } from './steps.ts';
-import {
-  calendarBarsUntil,
-  calendarPeriodAt,
-  calendarToRead,
-  lastQuietEnd,
-  nextCalendarAt,
-  nextQuietEdge,
-} from './throttles/calendar.ts';
-import { quotaBarsUntil, quotaFreshAt } from './throttles/quota.ts';
-import { pacedUntil } from './throttles/request-rate.ts';
+import { calendarToRead } from './throttles/calendar.ts';
+import { isIdle } from './throttles/throttle.ts';
+import { firstsFrom, heldUntil, sleepsUntil, wakesAt } from './throttles/throttles.ts';
 
 /** After this long without a word from its child, a backfill checks on it. */
 const BACKFILL_SILENCE_MS = 3 * 60_000;
@@ -146,15 +139,14 @@ function backfillStep(state: DispatcherState, now: number): Step | undefined {
 }
 
 /**
- * When the job checks on a silent child, epoch ms. While the backfill is paused, in quiet hours, and once the quota is used, no page is
+ * When the job checks on a silent child, epoch ms. While the backfill is paused, and while a throttle holds the job back for long, no page is
  * expected, and each check costs a dozen events.
  */
 function childMissedAt(state: DispatcherState, now: number): number | undefined {
-  const { backfill, pause, stopping, job } = state;
+  const { backfill, pause, stopping } = state;
   if (stopping?.waiting === 'keep') return undefined;
   if (backfill?.needsChild !== true || pause !== undefined || backfill.pace.paused !== undefined) return undefined;
-  const quotaFrom = quotaBarsUntil(state, now) ?? calendarPeriodAt(job, now)?.[0] ?? 0;
-  return Math.max(backfill.heardAt, lastQuietEnd(job, now), quotaFrom) + BACKFILL_SILENCE_MS;
+  return Math.max(backfill.heardAt, heldUntil(state, now)) + BACKFILL_SILENCE_MS;
 }
 
 function isDone(state: DispatcherState): boolean {
@@ -168,21 +160,6 @@ function isDone(state: DispatcherState): boolean {
 function nextReading({ overflow, unreadable, pause, stopping }: DispatcherState): number | undefined {
   if (pause !== undefined || stopping?.waiting === 'keep') return undefined;
   return unreadable?.number === overflow.firstHolder ? unreadable?.retryAt : undefined;
-}
-
-function isIdle({ chains, backfill }: DispatcherState): boolean {
-  return chains.triggers === 0 && (backfill?.waitingInPages ?? 0) === 0;
-}
-
-/** A job with nothing to send need not wake for that. */
-function barredUntilWork(state: DispatcherState, now: number): number {
-  return isIdle(state) ? 0 : Math.max(pacedUntil(state), calendarBarsUntil(state, now));
-}
-
-/** The calendar in a status is as of the last time that the job woke, so the job wakes whenever it changes. */
-function calendarTimes(state: DispatcherState, now: number): (number | undefined)[] {
-  if (state.stopping?.waiting === 'keep') return [];
-  return [nextCalendarAt(state), nextQuietEdge(state.job, now), quotaFreshAt(state, now)];
 }
 
 /** @param endPutOffAt when the run that is to end continues after all. */
@@ -203,16 +180,12 @@ function workTimes(state: DispatcherState, now: number): number[] {
   if (end !== undefined) times.push(end);
   if (state.pause === undefined) {
     // Do not wake for a next attempt that becomes due while nothing may be sent: an endpoint that is dead for hours has thousands.
-    const barredUntil = Math.max(
-      state.endpointWait?.until ?? 0,
-      state.breaker.barredUntil,
-      barredUntilWork(state, now),
-    );
+    const barredUntil = Math.max(state.breaker.barredUntil, sleepsUntil(state, now));
     if (barredUntil > now) times.push(barredUntil);
     else {
       if (state.chains.nextDue !== undefined) times.push(state.chains.nextDue);
-      const quotaAt = isIdle(state) ? undefined : quotaBarsUntil(state, now);
-      if (quotaAt !== undefined) times.push(quotaAt);
+      const firstsAt = isIdle(state) ? 0 : firstsFrom(state, now);
+      if (firstsAt > now) times.push(firstsAt);
       const unfilledAt = gatheringUntil(state, now);
       if (unfilledAt !== undefined) times.push(unfilledAt);
       const { backfill, job } = state;
@@ -231,6 +204,6 @@ function workTimes(state: DispatcherState, now: number): number[] {
   const missedAt = childMissedAt(state, now);
   if (missedAt !== undefined) times.push(missedAt);
   // While the calendar is not known, reading it wakes the job.
-  times.push(...calendarTimes(state, now).filter((at) => at !== undefined));
+  if (state.stopping?.waiting !== 'keep') times.push(wakesAt(state, now));
   return times;
 }

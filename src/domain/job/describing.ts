@@ -17,8 +17,9 @@ import { isReportable, type UnreadableHolder } from './queue/overflow.ts';
 import { type DispatcherState, permitsInUse, waitingTriggers } from './state.ts';
 import { type Breaker, refusalInWords, whatToCheck } from './throttles/breaker.ts';
 import { afterQuiet, quietTimeAt } from './throttles/calendar.ts';
-import { quotaBarsUntil, quotaReachesAt, quotaUsed } from './throttles/quota.ts';
-import { nextRequestFrom } from './throttles/request-rate.ts';
+import { quotaReachesAt, quotaUsed } from './throttles/quota.ts';
+import { isIdle, type WaitTimes } from './throttles/throttle.ts';
+import { firstsFrom, waitTimes } from './throttles/throttles.ts';
 
 /** The job's status, as the query `status` and every update return it. */
 export function describeJob(state: DispatcherState, jobId: string, now: number): JobStatus {
@@ -46,7 +47,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
     ...(isStopped(state) ? keptOf(state) : endpointOf(state, now)),
     ...(definition.quota === null || isStopped(state) ? {} : { quotaUsed: quotaUsed(state, now) }),
-    waits: shownWaits(isStopped(state) ? {} : waitTimes(state, now), now),
+    waits: shownWaits(isStopped(state) ? {} : jobWaits(state, now), now),
     ...(state.backfill === undefined
       ? {}
       : {
@@ -64,19 +65,18 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
   };
 }
 
-/** When each wait ends, epoch ms; in the past: there is no wait. */
-type WaitTimes = { readonly [Why in keyof Waits]?: number | undefined };
-
 /** The waits of a job that sends. */
-function waitTimes(state: DispatcherState, now: number): WaitTimes {
-  const hasWork = state.chains.triggers > 0 || (state.backfill?.waitingInPages ?? 0) > 0;
+function jobWaits(state: DispatcherState, now: number): WaitTimes {
   return {
-    endpoint: state.endpointWait?.until,
-    quiet: quietTimeAt(state.job, now)?.[1],
-    quota: hasWork ? quotaBarsUntil(state, now) : undefined,
-    rate: rateLimitedUntil(state, now),
+    ...waitTimes(state, now, 'all'),
+    ...(isIdle(state) ? {} : waitTimes(state, now, 'firsts')),
+    ...readyWaits(state, now),
     batch: maySend(state, now) ? gatheringUntil(state, now) : undefined,
   };
+}
+
+function readyWaits(state: DispatcherState, now: number): WaitTimes {
+  return hasReady(state, now) ? waitTimes(state, now, 'ready') : {};
 }
 
 function shownWaits(times: WaitTimes, now: number): Waits {
@@ -118,14 +118,6 @@ export function shownForm<Audiences>(definition: JobDefinition, audiences: Audie
 function shownEvent(own: JobDefinition['onEnter']): JobDefinition['onEnter'] {
   return own?.webhookUrl == null ? own : { ...own, webhookUrl: shownUrl(own.webhookUrl) };
 }
-
-function rateLimitedUntil(state: DispatcherState, now: number): number | undefined {
-  const until = nextRequestFrom(state);
-  return until > now + SHOWN_WAIT_MS && state.slices.size === 0 && hasReady(state, now) ? until : undefined;
-}
-
-/** A shorter wait is over before anybody has read about it. */
-const SHOWN_WAIT_MS = 1000;
 
 function endpointOf(state: DispatcherState, now: number): Pick<JobStatus, 'endpoint'> {
   const { breaker, job, lastFailure, chains } = state;
@@ -323,14 +315,16 @@ export function describePerson(state: DispatcherState, user: string, now: number
 
 /** The waits of a job that one person's triggers wait for, too. */
 function personWaits(state: DispatcherState, chain: Chain | undefined, inPages: boolean, now: number): WaitTimes {
-  const { endpoint, quiet, quota, rate } = waitTimes(state, now);
+  const ofAll = waitTimes(state, now, 'all');
+  const firstsAt = isIdle(state) ? 0 : firstsFrom(state, now);
   const fresh = chain === undefined || (chain.place !== 'running' && isFresh(chain, 0));
-  const isDelayedLonger = quota !== undefined && chain?.place === 'delayed' && chain.notBefore >= quota;
-  if (quota !== undefined && fresh && !isDelayedLonger) return { endpoint, quiet, quota };
+  const isDelayedLonger = chain?.place === 'delayed' && chain.notBefore >= firstsAt;
+  if (firstsAt > now && fresh && !isDelayedLonger) return { ...ofAll, ...waitTimes(state, now, 'firsts') };
   // People outside of the chains, or waiting for a time of their own, do not wait for these.
-  if (chain === undefined ? !inPages : chain.place !== 'ready') return { endpoint, quiet };
+  if (chain === undefined ? !inPages : chain.place !== 'ready') return ofAll;
   const { live, members } = maySend(state, now) ? gatheringTimes(state, now) : {};
-  return { endpoint, quiet, rate, batch: chain === undefined || hasNothingLive(chain) ? members : live };
+  const batch = chain === undefined || hasNothingLive(chain) ? members : live;
+  return { ...ofAll, ...readyWaits(state, now), batch };
 }
 
 /** A waiting trigger, as it is shown to people. */

@@ -1,6 +1,6 @@
 import type { Audience } from '../../contract/audience.ts';
 import type { ProfileRef } from '../../contract/holder.ts';
-import type { DeliverySettings, SliceInput, SlicePace, SliceTrigger } from '../../contract/slice.ts';
+import type { DeliverySettings, SliceInput, SliceTrigger } from '../../contract/slice.ts';
 import { jsonStringBytes } from '../json.ts';
 import { HEARTBEAT_TIMEOUT_MS, SLICES, SLICE_MS, SLICE_TRIGGERS, STALL_MARGIN_MS } from '../limits.ts';
 import { audienceById } from '../names.ts';
@@ -17,10 +17,9 @@ import {
   requestsOf,
   triggersOf,
 } from './throttles/batching.ts';
-import { calendarBarsUntil, mayStartUntil } from './throttles/calendar.ts';
+import { isRateTaken, pacedSize } from './throttles/request-rate.ts';
 import { slicePermits, sliceSize } from './throttles/slice-size.ts';
-import { quotaLeft, quotaLeftForMembers, spendQuota } from './throttles/quota.ts';
-import { paceOf, pacedSize, rateAllows } from './throttles/request-rate.ts';
+import { barredUntil, firstsLeft, firstsLeftForMembers, spacedUntil, take } from './throttles/throttles.ts';
 
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
 const BACKFILL_EVERY = 4;
@@ -53,24 +52,22 @@ export function sendsNothing({ pause, stopping }: DispatcherState): boolean {
 
 /** Whether a job may send at all now, regardless of its endpoint's health. */
 export function maySend(state: DispatcherState, now: number): boolean {
-  const { endpointWait } = state;
-  if (sendsNothing(state)) return false;
-  return (endpointWait === undefined || endpointWait.until <= now) && calendarBarsUntil(state, now) <= now;
+  return !sendsNothing(state) && barredUntil(state, now) <= now;
 }
 
 /** Whether a job can send as fast as its permits allow: not while its endpoint is unhealthy and being probed. */
 export function isSending(state: DispatcherState, now: number): boolean {
-  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now && quotaLeft(state, now) > 0;
+  return maySend(state, now) && !state.breaker.isOpen && state.breaker.barredUntil <= now && firstsLeft(state, now) > 0;
 }
 
 /** Whether a slice can be dispatched now: the one condition that `dispatchSlice` acts on. */
 export function canDispatch(state: DispatcherState, now: number): boolean {
   const { breaker, chains } = state;
-  if (!maySend(state, now) || !rateAllows(state, now)) return false;
+  if (!maySend(state, now) || spacedUntil(state, now) > now || isRateTaken(state)) return false;
   if (breaker.isOpen) {
     if (state.slices.size > 0) return false;
     if (breaker.openUntil <= now) return hasProbe(state, now);
-    return breaker.freshFrom <= now && chains.live.freshCount > 0 && quotaLeft(state, now) > 0;
+    return breaker.freshFrom <= now && chains.live.freshCount > 0 && firstsLeft(state, now) > 0;
   }
   if (breaker.barredUntil > now) return false;
   if (slicesLeft(state) <= 0 || freePermits(state) <= 0) return false;
@@ -120,7 +117,7 @@ function hasProbe(state: DispatcherState, now: number): boolean {
   const { chains } = state;
   if (ready(state, now) > 0) return true;
   // A trigger before its time may be one that the quota has not counted.
-  return quotaLeft(state, now) > 0 && chains.delayedCount > 0;
+  return firstsLeft(state, now) > 0 && chains.delayedCount > 0;
 }
 
 /** A slice that was dispatched, and the bytes of its input. */
@@ -147,7 +144,7 @@ export function dispatchSlice(state: DispatcherState, now: number): DispatchedSl
         ? batchesOf(state, { ready, free, slicesLeft: slicesLeft(state) })
         : singlesOf(state, { ready, free, isBackfill });
   const isUnfilled = goesUnfilled(state, isBackfill ? ready : undefined, now);
-  const mostFresh = isBackfill ? quotaLeftForMembers(state, now) : quotaLeft(state, now);
+  const mostFresh = isBackfill ? firstsLeftForMembers(state, now) : firstsLeft(state, now);
   const most = triggersOf(state, requests, ready, isUnfilled);
   const builder = new SliceBuilder(state, most, mostFresh, isBackfill);
   if (isBackfill) {
@@ -184,7 +181,7 @@ function singlesOf(
  */
 function dispatchProbe(state: DispatcherState, now: number): DispatchedSlice | undefined {
   const { chains } = state;
-  const builder = new SliceBuilder(state, 1, quotaLeft(state, now), false);
+  const builder = new SliceBuilder(state, 1, firstsLeft(state, now), false);
   const isNoLetter = ({ triggers }: Chain) => triggers[0]?.redelivery === undefined;
   const fresh = builder.mayTakeFresh ? (chains.live.firstFresh() ?? chains.later.firstFresh(isNoLetter)) : undefined;
   if (fresh === undefined) takePages(state, builder, now);
@@ -215,8 +212,7 @@ function finish(
     ? Math.min(builder.parts.length, requestsOf(state, builder.triggers))
     : builder.parts.length;
   const permits = Math.min(mostPermits, most);
-  const pace = paceOf(state);
-  const quotaFrom = spendQuota(state, builder.freshCount, now);
+  const limits = take(state, builder.freshCount, now);
   const slice: Slice = {
     id: state.nextSliceId++,
     revision: state.job.revision,
@@ -225,16 +221,11 @@ function finish(
     dispatchedPermits: permits,
     permits,
     ...kind,
-    ...(quotaFrom === undefined ? {} : { quotaFrom }),
-    ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
+    limits,
   };
   state.slices.set(slice.id, slice);
   return {
-    input: {
-      ...sliceInput(state, slice, pace, mayStartUntil(state, now)),
-      settings: builder.settings,
-      ...(quotaFrom === undefined ? {} : { quotaFrom }),
-    },
+    input: { ...sliceInput(state, slice), settings: builder.settings },
     // The settings go with every slice, and Export Fields can make them long.
     bytes: builder.bytes + state.jobBytes,
   };
@@ -251,7 +242,7 @@ function ready(state: DispatcherState, now: number): number {
 
 /** Chains with a live trigger that a slice may take. */
 function liveReady(state: DispatcherState, now: number): number {
-  return quotaLeft(state, now) > 0 ? state.chains.live.size : state.chains.live.retryCount;
+  return firstsLeft(state, now) > 0 ? state.chains.live.size : state.chains.live.retryCount;
 }
 
 /** Members that a slice may take: ones waiting for another attempt or given back, and new ones as the backfill's pace allows. */
@@ -260,7 +251,7 @@ function members(state: DispatcherState, now: number): number {
   const { backfillPerSecond } = job.definition;
   const waiting = backfill?.waitingInPages ?? 0;
   const all = chains.later.size + (backfill?.pace.allowed(waiting, backfillPerSecond ?? undefined, now) ?? 0);
-  return all === 0 || quotaLeftForMembers(state, now) > 0 ? all : chains.later.retryCount;
+  return all === 0 || firstsLeftForMembers(state, now) > 0 ? all : chains.later.retryCount;
 }
 
 /** Free permits that a backfill may have; the others are left for live triggers. */
@@ -293,8 +284,8 @@ function mostSlices(state: DispatcherState): number {
 
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
   if (!mayTakeMembers(state, now)) return false;
-  // With a quota, a backfill gets only the part that live triggers leave.
-  const isTurn = state.job.definition.quota === null && state.liveStreak >= BACKFILL_EVERY - 1;
+  // Of a limited number of first attempts, a backfill gets only those that live triggers leave.
+  const isTurn = firstsLeft(state, now) === Infinity && state.liveStreak >= BACKFILL_EVERY - 1;
   return isTurn || !mayTakeLive(state, now);
 }
 
@@ -464,12 +455,7 @@ function takePages(state: DispatcherState, builder: SliceBuilder, now: number): 
 
 const MEMBER_BYTES = 1000;
 
-function sliceInput(
-  state: DispatcherState,
-  slice: Slice,
-  pace: SlicePace | undefined,
-  notAfterMs: number | undefined,
-): Omit<SliceInput, 'settings'> {
+function sliceInput(state: DispatcherState, slice: Slice): Omit<SliceInput, 'settings'> {
   const named = new Set(slice.triggers.map(({ audience }) => audience));
   const audiences = [...named]
     .map((id) => audienceById(state.job, id))
@@ -479,8 +465,7 @@ function sliceInput(
     ...(slice.isBackfill === true ? { kind: 'backfill' } : {}),
     permits: slice.permits,
     budgetMs: SLICE_BUDGET_MS,
-    ...(notAfterMs === undefined ? {} : { notAfterMs }),
-    ...(pace === undefined ? {} : { pace }),
+    ...slice.limits,
     audiences,
     triggers: slice.triggers,
   };

@@ -2,16 +2,14 @@ import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition, JobEdit } from '../../contract/export-job.ts';
 import type { ServerLimits } from '../../contract/ports.ts';
 import type { SliceTrigger, DeliverySettings } from '../../contract/slice.ts';
-import type { Calendar } from '../../contract/timing.ts';
-import type { Chain } from './queue/chain.ts';
+import type { ThrottledJob, ThrottledSlice } from './throttles/throttle.ts';
 import type { AnswerSettings } from '../../contract/answers.ts';
 import { isTemplate } from '../message.ts';
 
 /** The record of an accepted definition. */
-export interface JobRecord {
+export interface JobRecord extends ThrottledJob {
   readonly subscriptionId: string;
   readonly revision: number;
-  readonly definition: JobDefinition;
   /** The audiences to which the job subscribes. */
   readonly audiences: readonly Audience[];
   /** Audiences to which it subscribed before, whose triggers may still be waiting. */
@@ -20,8 +18,6 @@ export interface JobRecord {
   readonly missingSearchAttributes: readonly string[];
   readonly warnings: readonly string[];
   readonly requestTimeoutMs: number;
-  /** The beginnings and ends of the job's quiet hours and quota periods; absent when nothing depends on them. */
-  readonly calendar?: Calendar;
   /** When triggers have waited longer than this, in ms, an alert is sent. */
   readonly alertBacklogMs: number;
   readonly serverLimits: ServerLimits;
@@ -79,22 +75,15 @@ export function formOf(definition: JobDefinition, audiences: readonly Pick<Audie
 }
 
 /** A running slice: which triggers of which chains went into it, in the order of its input. */
-export interface Slice {
+export interface Slice extends ThrottledSlice {
   readonly id: number;
   readonly revision: number;
-  readonly parts: readonly { readonly chain: Chain; readonly count: number }[];
   readonly triggers: readonly SliceTrigger[];
   readonly dispatchedPermits: number;
   /** For a probe that was not due yet: when it was due, so a failure costs it no step of its schedule. */
   readonly notDueBefore?: number;
   /** Whether it contains members that a backfill found. */
   readonly isBackfill?: boolean;
-  /** The rate at which it spaces its requests, if it does. */
-  readonly perSecond?: number;
-  /** With a quota: when the period began for which its first attempts count, epoch ms. */
-  readonly quotaFrom?: number;
-  /** Whether it has said that it starts no further request. */
-  startsNoMore?: boolean;
   /** Permits it still owns. */
   permits: number;
   /** Set once it was reclaimed (`quarantine.ts`): until then, epoch ms, a request of it may be open. Its triggers are no longer known. */

@@ -20,7 +20,7 @@ import { type DispatcherState, setJob, countDiscarded, countLeft, waitingTrigger
 import { gatherNoLonger } from './throttles/batching.ts';
 import { Breaker, UNPROVEN } from './throttles/breaker.ts';
 import { calendarBarsUntil } from './throttles/calendar.ts';
-import { takeOverQuota } from './throttles/quota.ts';
+import { edited } from './throttles/throttles.ts';
 
 /** A worker's answer about a definition, as a client passes it on to the job. */
 export type PreparedInput = Extract<PreparedJob, { ok: true }> & { readonly v: 1; readonly by?: By };
@@ -115,7 +115,7 @@ export function applyEdit(state: DispatcherState, job: JobRecord, now: number, b
   noteEdit(state, job, now, by);
   setJob(state, job);
   state.editProblem = undefined;
-  takeOverQuota(state, now);
+  edited(state, now);
   for (const { id } of job.formerAudiences) state.backfill?.dropAudience(id);
   if (isSameEndpoint(before, job.definition)) {
     // Earlier failures say nothing under the new meaning of answers.

@@ -151,5 +151,5 @@ function quarantined(
   slice: Pick<Slice, 'id' | 'permits' | 'parts' | 'isBackfill' | 'delaysLost'> & { readonly overAt: number },
   revision: number,
 ): Slice {
-  return { ...slice, revision, triggers: [], dispatchedPermits: slice.permits, startsNoMore: true };
+  return { ...slice, revision, triggers: [], dispatchedPermits: slice.permits, limits: {}, startsNoMore: true };
 }

@@ -74,10 +74,8 @@ export function recoverJob(
 }
 
 /** Makes a slice that was carried as waiting run again; false when the waiting triggers are not those of the slice. */
-function takeUpSlice(
-  state: DispatcherState,
-  { sliceId, permits, pace, settings, triggers, quotaFrom }: SliceInput,
-): boolean {
+function takeUpSlice(state: DispatcherState, slice: SliceInput): boolean {
+  const { sliceId, permits, settings, triggers } = slice;
   const groups = byPerson(triggers);
   const parts: { chain: Slice['parts'][number]['chain']; count: number }[] = [];
   for (const group of groups) {
@@ -97,8 +95,7 @@ function takeUpSlice(
     triggers,
     dispatchedPermits: permits,
     permits,
-    ...(quotaFrom === undefined ? {} : { quotaFrom }),
-    ...(pace === undefined ? {} : { perSecond: pace.perSecond }),
+    limits: slice,
   });
   return true;
 }

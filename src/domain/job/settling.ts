@@ -10,7 +10,6 @@ import {
   askedWaitMs,
   retryDelayMs,
   spread,
-  throttleMs,
 } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
 import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasRequested } from '../verdict.ts';
@@ -18,10 +17,11 @@ import { maySend } from './dispatching.ts';
 import type { Slice } from './job.ts';
 import { attemptsAt, type Chain, type QueuedTrigger } from './queue/chain.ts';
 import { type DispatcherState, chainRoom, countLeft, drawChance, isCrowdedOut, noteTrend } from './state.ts';
-import { batchSize, gatherNoLonger } from './throttles/batching.ts';
-import { updateRequestMs } from './throttles/slice-size.ts';
-import { refundQuota } from './throttles/quota.ts';
+import { endpointAsksToWait } from './throttles/asked-wait.ts';
+import { batchSize } from './throttles/batching.ts';
 import { spacingEnded } from './throttles/request-rate.ts';
+import { updateRequestMs } from './throttles/slice-size.ts';
+import { settled as settledThrottles } from './throttles/throttles.ts';
 
 /**
  * Settles a slice that ended: removes its delivered triggers; the rest waits as the verdicts say. A report in which the outcome of any
@@ -56,25 +56,19 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
   if (isUnclear || report.failed.length > 0) state.counters.slicesFailed++;
-  spacingEnded(state, slice, report.spacing, now);
-  // A success of the present endpoint ends a row of throttled answers, but not a wait that it asked for meanwhile.
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
-  if (isProofOfLife && state.endpointWait !== undefined && state.endpointWait.until <= now)
-    state.endpointWait = undefined;
   const halved = new Map(report.halved?.map(([place, most]) => [place, most]));
   const refused = new Set(
     report.halved?.flatMap(([place, , isUnrequested]) => (isUnrequested === true ? [] : [place])),
   );
   const isRequested = (index: number): boolean => {
-    if (refused.has(index)) return true;
     const attempt = failed.get(index);
+    if (isUnclear || refused.has(index) || isUnclearAttempt(attempt)) return true;
     return attempt === undefined ? !unsent.has(index) : wasRequested(judge(attempt), attempt.code);
   };
-  if (!isUnclear) refundQuota(state, slice, (index) => isRequested(index) || isUnclearAttempt(failed.get(index)));
+  settledThrottles(state, { slice, report, isProofOfLife, wasRequested: isRequested }, now);
   const parts = partsOf(state, slice, { failed, unsent, halved });
-  // Returned triggers have waited for their batch before.
-  if (unsent.size > 0) gatherNoLonger(state);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
   if (delivered > 0) state.lastDeliveredAt = now;
   // An answer to a batch counts once, however many people it is about.
@@ -110,7 +104,7 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   backfill?.meter.count(backfill.counts.delivered - before, now);
   noteTrend(state, delivered, failures.length, now);
   // If a slice spaced its requests, its time says nothing about how long they take.
-  if (slice.perSecond !== undefined) return;
+  if (slice.limits.pace !== undefined) return;
   state.requestMs = updateRequestMs(
     state.requestMs,
     slice.dispatchedPermits,
@@ -250,7 +244,7 @@ export function returnPermits(state: DispatcherState, raw: unknown, now: number)
   slice.permits = Math.min(slice.permits, left);
   const end = readSpacing(spacing);
   if (end !== undefined) spacingEnded(state, slice, end, now);
-  else if (slice.perSecond === undefined) slice.startsNoMore = true;
+  else if (slice.limits.pace === undefined) slice.startsNoMore = true;
 }
 
 function firstNotDelivered(
@@ -309,7 +303,7 @@ function settleFailure(
       deadLetterHead(state, chain, attempt, now);
       return;
     case 'throttled':
-      if (current) throttle(state, attempt.retryAfterMs, now);
+      if (current) endpointAsksToWait(state, attempt.retryAfterMs, now);
       state.chains.stopRunning(chain);
       return;
     case 'endpoint-gone':
@@ -397,14 +391,6 @@ function pauseByEndpoint(state: DispatcherState, status: number | undefined, now
   state.pause = { by: 'endpoint', ...(status === undefined ? {} : { status }) };
   const reason = `HTTP ${status ?? 410}`;
   state.audit.add({ at: instantOf(now), action: 'pause', who: 'endpoint', door: 'job', reason });
-}
-
-function throttle(state: DispatcherState, retryAfterMs: number | undefined, now: number): void {
-  // Slices that run side by side are throttled together: that counts once, not several times.
-  const streak =
-    (state.endpointWait?.streak ?? 0) + (state.endpointWait === undefined || state.endpointWait.until <= now ? 1 : 0);
-  const until = now + throttleMs(retryAfterMs, streak);
-  state.endpointWait = { until: Math.max(until, state.endpointWait?.until ?? 0), streak };
 }
 
 function failureOf({ status, code, as, answer }: FailedAttempt, now: number): LastFailure {

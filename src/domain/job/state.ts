@@ -18,14 +18,14 @@ import type { Overflow, UnreadableHolder } from './queue/overflow.ts';
 import type { ProfileHolders } from './queue/profile-holders.ts';
 import type { Step } from './steps.ts';
 import type { Breaker } from './throttles/breaker.ts';
-import type { CarriedGathering, CarriedQuota, CarriedSpacing } from './throttles/throttled.ts';
+import type { ThrottleState } from './throttles/throttles.ts';
 
 /**
  * The part of a job's state that is plain data, and carried as it is. A new field of this kind stands here and in `PLAIN`, and in
  * `beginJob` if a new job has it. Fields added after a release are optional, here and in everything carried: running jobs do not have them.
  * A field that cannot be optional needs a new `v`.
  */
-export interface PlainState {
+export interface PlainState extends ThrottleState {
   job: JobRecord;
   seed: number;
   lastAt: Instant;
@@ -36,13 +36,6 @@ export interface PlainState {
   requestMs: number;
   pause?: Pause | undefined;
   stopping?: Stopping | undefined;
-  endpointWait?: { readonly until: number; readonly streak: number } | undefined;
-  /** With a request rate: where the last slice's spacing ended. */
-  spacing?: CarriedSpacing | undefined;
-  /** With a quota: how much of it is used. */
-  quota?: CarriedQuota | undefined;
-  /** With batches: since when ready triggers wait for more. */
-  gathering?: CarriedGathering | undefined;
   lastDeliveredAt?: number | undefined;
   lastFailure?: LastFailure | undefined;
   editProblem?: string | undefined;

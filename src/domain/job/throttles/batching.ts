@@ -1,6 +1,21 @@
+import type { SliceTrigger } from '../../../contract/slice.ts';
 import { SLICE_MS, SLICE_TRIGGERS } from '../../limits.ts';
-import type { Slice } from '../job.ts';
-import type { Throttled } from './throttled.ts';
+import type { Throttle, Throttled } from './throttle.ts';
+
+export interface WithGathering {
+  /** Since when ready triggers wait for a full batch, epoch ms; absent: nothing waits. Plain JSON. */
+  gathering?: { readonly live?: number; readonly members?: number } | undefined;
+}
+
+type State = Throttled & WithGathering;
+
+/** Ready triggers wait for a full batch. When that is over depends on much else, so `dispatching.ts` says it. */
+export const batching: Throttle<WithGathering> = {
+  // Returned triggers have waited for their batch before.
+  settled: (state, { report }) => {
+    if (report.unsent.length > 0) gatherNoLonger(state);
+  },
+};
 
 /**
  * Members wait this long, in ms, for the next page of their backfill, even if the job waits for nothing else. All batches of a backfill but
@@ -9,12 +24,12 @@ import type { Throttled } from './throttled.ts';
 const PAGE_WAIT_MS = 5_000;
 
 /** Most triggers in one request. */
-export function batchSize({ job }: Throttled): number {
+export function batchSize({ job }: State): number {
   return job.definition.batch?.size ?? 1;
 }
 
 /** Notes since when ready triggers wait, in a job with batches. Call it whenever that may have changed, before anything is dispatched. */
-export function gather(state: Throttled, members: number, now: number): void {
+export function gather(state: State, members: number, now: number): void {
   const { chains, gathering } = state;
   const isLive = chains.live.size > 0;
   const isOfMembers = members > 0;
@@ -28,18 +43,18 @@ export function gather(state: Throttled, members: number, now: number): void {
 }
 
 /** Ends the wait of ready triggers for a full batch. */
-export function gatherNoLonger(state: Throttled): void {
+export function gatherNoLonger(state: State): void {
   if (state.job.definition.batch !== null) state.gathering = { live: 0, members: 0 };
 }
 
 /** When live triggers go in a batch that is not full, epoch ms; in the past when they may now. */
-function liveDueAt({ gathering, job, stopping }: Throttled): number {
+function liveDueAt({ gathering, job, stopping }: State): number {
   const { batch } = job.definition;
   return batch === null || batch.afterMs === 0 || stopping !== undefined ? 0 : (gathering?.live ?? 0) + batch.afterMs;
 }
 
 /** The same for this many ready members. */
-function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled, members: number): number {
+function membersDueAt({ gathering, job, stopping, backfill, chains }: State, members: number): number {
   const { batch } = job.definition;
   // Wait for members that are still to be read, but not for those that the pace of the backfill holds back.
   const isMoreToCome = backfill?.expectsPages === true && members >= chains.later.size + backfill.waitingInPages;
@@ -48,19 +63,19 @@ function membersDueAt({ gathering, job, stopping, backfill, chains }: Throttled,
 }
 
 /** When the live triggers that are ready may be dispatched, epoch ms; in the past when they may now. */
-export function liveFrom(state: Throttled): number {
+export function liveFrom(state: State): number {
   const dueAt = liveDueAt(state);
   const size = batchSize(state);
   return dueAt === 0 || state.chains.liveTriggers(size) >= size ? 0 : dueAt;
 }
 
 /** The same for this many ready members. */
-export function membersFrom(state: Throttled, members: number): number {
+export function membersFrom(state: State, members: number): number {
   return members >= batchSize(state) ? 0 : membersDueAt(state, members);
 }
 
 /** Whether ready triggers go in a batch that is not full. */
-export function goesUnfilled(state: Throttled, members: number | undefined, now: number): boolean {
+export function goesUnfilled(state: State, members: number | undefined, now: number): boolean {
   return (members === undefined ? liveDueAt(state) : membersDueAt(state, members)) <= now;
 }
 
@@ -69,7 +84,7 @@ export function goesUnfilled(state: Throttled, members: number | undefined, now:
  * there are only enough slices to hold all ready triggers, or to use all permits for a second.
  */
 export function batchesOf(
-  state: Throttled,
+  state: State,
   { ready, free, slicesLeft }: { readonly ready: number; readonly free: number; readonly slicesLeft: number },
 ): { readonly permits: number; readonly requests: number } {
   const size = batchSize(state);
@@ -86,7 +101,7 @@ export function batchesOf(
  *
  * @param isOver whether the batches need not be full.
  */
-export function triggersOf(state: Throttled, requests: number, ready: number, isOver: boolean): number {
+export function triggersOf(state: State, requests: number, ready: number, isOver: boolean): number {
   const size = batchSize(state);
   const whole = (triggers: number): number => Math.floor(triggers / size) * size;
   const most = Math.min(requests * size, whole(SLICE_TRIGGERS));
@@ -94,7 +109,7 @@ export function triggersOf(state: Throttled, requests: number, ready: number, is
 }
 
 /** How many requests the triggers of a slice make, if all goes well. */
-export function requestsOf(state: Throttled, triggers: Slice['triggers']): number {
+export function requestsOf(state: State, triggers: readonly Pick<SliceTrigger, 'batchMost'>[]): number {
   const size = batchSize(state);
   return Math.ceil(triggers.reduce((sum, { batchMost = size }) => sum + 1 / Math.min(size, batchMost), 0) - 1e-9);
 }

@@ -1,12 +1,26 @@
 import type { CalendarSettings } from '../../../contract/timing.ts';
-import type { JobRecord } from '../job.ts';
-import type { Throttled } from './throttled.ts';
+import { definedOf } from '../../json.ts';
+import type { Throttle, Throttled, ThrottledJob } from './throttle.ts';
 
 /** No slice is dispatched within this time, in ms, before one in which nothing may start: a slice takes a moment to reach its worker. */
 const LEAST_MS = 1000;
 
 /** A calendar is read again this long before it ends, in ms. */
 const AGAIN_BEFORE_MS = 12 * 60 * 60_000;
+
+/** Quiet hours, and the times around them and around the quota's periods at which nothing may be on its way. */
+export const calendar: Throttle = {
+  barredUntil: calendarBarsUntil,
+  heldUntil: ({ job }, now) => lastQuietEnd(job, now),
+  // A status says what held when the job last woke, so it wakes whenever a quiet time begins or ends.
+  wakesAt: (state, now) => {
+    const edge = state.job.calendar?.quiet.flat().find((at) => at > now) ?? Infinity;
+    const reading = state.underWay.has('read-calendar') ? undefined : readAt(state);
+    return Math.min(edge, reading ?? Infinity);
+  },
+  take: (state, _, now) => definedOf({ notAfterMs: mayStartUntil(state, now) }),
+  wait: { why: 'quiet', holds: 'all', until: ({ job }, now) => quietTimeAt(job, now)?.[1] },
+};
 
 /** The settings that a calendar is made from; undefined when nothing of the job depends on one. */
 function calendarSettings({ job }: Throttled): CalendarSettings | undefined {
@@ -27,28 +41,18 @@ export function calendarToRead(state: Throttled, now: number): CalendarSettings 
   return at === undefined || at > now || state.underWay.has('read-calendar') ? undefined : calendarSettings(state);
 }
 
-/** When it has to be read, epoch ms; undefined when it need not be, or is being read. */
-export function nextCalendarAt(state: Throttled): number | undefined {
-  return state.underWay.has('read-calendar') ? undefined : readAt(state);
-}
-
 /** The quiet time that holds at this moment; undefined: none does. */
-export function quietTimeAt({ calendar }: Pick<JobRecord, 'calendar'>, now: number) {
+export function quietTimeAt({ calendar }: Pick<ThrottledJob, 'calendar'>, now: number) {
   return calendar?.quiet.find(([from, to]) => from <= now && now < to);
 }
 
 /** When a message of this time may be sent: at the end of the quiet time around it, or at once; epoch ms. */
-export function afterQuiet(job: Pick<JobRecord, 'calendar'>, at: number): number {
+export function afterQuiet(job: Pick<ThrottledJob, 'calendar'>, at: number): number {
   return quietTimeAt(job, at)?.[1] ?? at;
 }
 
-/** When a quiet time begins or ends next, epoch ms; undefined: not within the calendar. */
-export function nextQuietEdge({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number | undefined {
-  return calendar?.quiet.flat().find((at) => at > now);
-}
-
 /** When the last quiet time ended, or the present one will; epoch ms, 0 when there was none lately. */
-export function lastQuietEnd({ calendar }: Pick<JobRecord, 'calendar'>, now: number): number {
+export function lastQuietEnd({ calendar }: Pick<ThrottledJob, 'calendar'>, now: number): number {
   return calendar?.quiet.findLast(([from]) => from <= now)?.[1] ?? 0;
 }
 
@@ -67,7 +71,7 @@ export function calendarBarsUntil(state: Throttled, now: number): number {
 
 /** The period of the quota around this time; undefined without a quota. */
 export function calendarPeriodAt(
-  { calendar }: Pick<JobRecord, 'calendar'>,
+  { calendar }: Pick<ThrottledJob, 'calendar'>,
   now: number,
 ): readonly [from: number, to: number] | undefined {
   if (calendar?.periods === undefined) return undefined;
@@ -78,7 +82,7 @@ export function calendarPeriodAt(
 }
 
 /** Until when a slice that is dispatched now may start requests, epoch ms; undefined: the calendar does not say. */
-export function mayStartUntil({ job }: Throttled, now: number): number | undefined {
+function mayStartUntil({ job }: Throttled, now: number): number | undefined {
   if (job.calendar === undefined) return undefined;
   const { quiet, untilMs } = job.calendar;
   const quietFrom = quiet.find(([from]) => from > now)?.[0] ?? untilMs;

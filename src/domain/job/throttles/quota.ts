@@ -1,56 +1,78 @@
-import type { Slice } from '../job.ts';
+import { definedOf } from '../../json.ts';
 import { isFresh } from '../queue/chain.ts';
-import type { Throttled } from './throttled.ts';
 import { calendarPeriodAt } from './calendar.ts';
+import type { EndedSlice, Throttle, Throttled } from './throttle.ts';
+
+/** How much of a job's quota is used; plain JSON. */
+interface CarriedQuota {
+  /** When its period began; epoch ms. */
+  readonly from: number;
+  /** When its period ends; epoch ms. */
+  readonly until?: number;
+  /** Triggers that had, or may have had, their first attempt in it. */
+  readonly used: number;
+}
+
+export interface WithQuota {
+  quota?: CarriedQuota | undefined;
+}
+
+type State = Throttled & WithQuota;
+
+/** At most so many people in a period of the calendar. */
+export const quota: Throttle<WithQuota> = {
+  firstsLeft: quotaLeft,
+  firstsFrom: barsUntil,
+  heldUntil: (state, now) => calendarPeriodAt(state.job, now)?.[quotaLeft(state, now) > 0 ? 0 : 1] ?? 0,
+  // A status says how much was used when the job last woke.
+  wakesAt: (state, now) => (quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined) ?? Infinity,
+  take: (state, firsts, now) => definedOf({ quotaFrom: spend(state, firsts, now) }),
+  settled: refund,
+  edited: takeOver,
+  wait: { why: 'quota', holds: 'firsts', until: barsUntil },
+};
 
 /** How many triggers may have their first attempt in the period of now; `Infinity` without a quota. */
-export function quotaLeft(state: Throttled, now: number): number {
-  const { quota } = state.job.definition;
-  if (quota === null) return Infinity;
-  return Math.max(0, quota.people - quotaUsed(state, now));
+export function quotaLeft(state: State, now: number): number {
+  const { quota: limit } = state.job.definition;
+  if (limit === null) return Infinity;
+  return Math.max(0, limit.people - quotaUsed(state, now));
 }
 
 /** How many triggers have had their first attempt in the period of now, or may have. */
-export function quotaUsed(state: Throttled, now: number): number {
+export function quotaUsed(state: State, now: number): number {
   const [from] = calendarPeriodAt(state.job, now) ?? [];
   return state.quota?.from === from ? (state.quota?.used ?? 0) : 0;
 }
 
-/** How many new members of a backfill may have their first attempt now: a backfill gets the quota that the ready live triggers leave. */
-export function quotaLeftForMembers(state: Throttled, now: number): number {
-  const left = quotaLeft(state, now);
+/** How many of `left` first attempts remain for members of a backfill: it gets what the ready live triggers leave. */
+export function leftForMembers({ chains }: Pick<State, 'chains'>, left: number): number {
   if (left === Infinity) return left;
   // The oldest trigger of each retry counts no more.
-  const { retryCount } = state.chains.live;
-  return Math.max(0, left - (state.chains.liveTriggers(left + retryCount) - retryCount));
+  const { retryCount } = chains.live;
+  return Math.max(0, left - (chains.liveTriggers(left + retryCount) - retryCount));
 }
 
-/** When first attempts may be made again, epoch ms; undefined while they may be now. */
-export function quotaBarsUntil(state: Throttled, now: number): number | undefined {
-  return quotaLeft(state, now) > 0 ? undefined : calendarPeriodAt(state.job, now)?.[1];
+function barsUntil(state: State, now: number): number {
+  return quotaLeft(state, now) > 0 ? 0 : (calendarPeriodAt(state.job, now)?.[1] ?? 0);
 }
 
 const PERIOD_MS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
 
 /** When the period begins in which the last of this many members can be sent if no live triggers come, epoch ms; undefined: it is the present one. */
-export function quotaReachesAt(state: Throttled, members: number, now: number): number | undefined {
-  const { quota } = state.job.definition;
-  const over = members - quotaLeftForMembers(state, now);
+export function quotaReachesAt(state: State, members: number, now: number): number | undefined {
+  const { quota: limit } = state.job.definition;
+  const over = members - leftForMembers(state, quotaLeft(state, now));
   const begins = state.job.calendar?.periods?.filter((from) => from > now) ?? [];
   const furthest = begins.at(-1);
-  if (quota === null || over <= 0 || furthest === undefined) return undefined;
-  const periods = Math.ceil(over / quota.people);
+  if (limit === null || over <= 0 || furthest === undefined) return undefined;
+  const periods = Math.ceil(over / limit.people);
   // Beyond the calendar, each period has its usual length, except when the clocks change.
-  return begins[periods - 1] ?? furthest + (periods - begins.length) * PERIOD_MS[quota.per];
-}
-
-/** When the used part of the quota becomes free again, epoch ms; undefined: nothing is used. */
-export function quotaFreshAt(state: Throttled, now: number): number | undefined {
-  return quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined;
+  return begins[periods - 1] ?? furthest + (periods - begins.length) * PERIOD_MS[limit.per];
 }
 
 /** Counts first attempts that are about to be made. Returns the period that they count for; undefined without a quota. */
-export function spendQuota(state: Throttled, firsts: number, now: number): number | undefined {
+function spend(state: State, firsts: number, now: number): number | undefined {
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
   if (state.job.definition.quota === null || from === undefined || until === undefined) return undefined;
   state.quota = { from, until, used: quotaUsed(state, now) + firsts };
@@ -58,30 +80,26 @@ export function spendQuota(state: Throttled, firsts: number, now: number): numbe
 }
 
 /**
- * Carries the quota over an edit, which may have changed its periods. The used part of a period that overlaps the present one counts for
- * the present one, since it is not known when it was used. While there is no quota, nothing changes: it may be set again.
+ * An edit may have changed the periods. The used part of a period that overlaps the present one counts for the present one, since it is not
+ * known when it was used. While there is no quota, nothing changes: it may be set again.
  */
-export function takeOverQuota(state: Throttled, now: number): void {
-  const { quota } = state;
+function takeOver(state: State, now: number): void {
+  const { quota: before } = state;
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
-  if (quota === undefined || from === undefined || until === undefined) return;
-  const overlaps = quota.from < until && (quota.until ?? quota.from + 1) > from;
-  state.quota = overlaps ? { from, until, used: quota.used } : undefined;
+  if (before === undefined || from === undefined || until === undefined) return;
+  const overlaps = before.from < until && (before.until ?? before.from + 1) > from;
+  state.quota = overlaps ? { from, until, used: before.used } : undefined;
 }
 
-/**
- * Gives back the quota that an ended slice took for triggers for which certainly no request was made. A period that is over gets nothing
- * back.
- *
- * @param wasRequested whether a request may have been made for the trigger at a place in the slice.
- */
-export function refundQuota(state: Throttled, slice: Slice, wasRequested: (index: number) => boolean): void {
-  const { quota } = state;
-  if (slice.quotaFrom === undefined || quota?.from !== slice.quotaFrom) return;
+/** Gives back what a slice took for triggers for which certainly no request was made. A period that is over gets nothing back. */
+function refund(state: State, { slice, wasRequested }: EndedSlice): void {
+  const { quota: before } = state;
+  const { quotaFrom } = slice.limits;
+  if (quotaFrom === undefined || before?.from !== quotaFrom) return;
   let unasked = 0;
   let index = 0;
   for (const { chain, count } of slice.parts) {
     for (let place = 0; place < count; place++, index++) if (isFresh(chain, place) && !wasRequested(index)) unasked++;
   }
-  state.quota = { ...quota, used: Math.max(0, quota.used - unasked) };
+  state.quota = { ...before, used: Math.max(0, before.used - unasked) };
 }

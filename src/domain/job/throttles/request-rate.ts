@@ -1,7 +1,35 @@
 import type { SlicePace, SpacingEnd } from '../../../contract/slice.ts';
+import { definedOf } from '../../json.ts';
 import { SLICE_MS } from '../../limits.ts';
-import type { Slice } from '../job.ts';
-import type { Throttled } from './throttled.ts';
+import type { Throttle, Throttled, ThrottledSlice } from './throttle.ts';
+
+export interface WithSpacing {
+  /** Where the last slice's spacing ended; plain JSON. `at`: when it reported that, epoch ms by the job's clock. */
+  spacing?: (SpacingEnd & { readonly at: number }) | undefined;
+}
+
+type State = Throttled & WithSpacing;
+
+/** At most so many requests a second. */
+export const requestRate: Throttle<WithSpacing> = {
+  spacedUntil: (state) => {
+    const rate = rateOf(state);
+    return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
+  },
+  take: (state) => definedOf({ pace: paceOf(state) }),
+  settled: (state, { slice, report }, now) => spacingEnded(state, slice, report.spacing, now),
+  wait: {
+    why: 'rate',
+    holds: 'ready',
+    until: (state, now) => {
+      const until = nextRequestFrom(state);
+      return until > now + SHOWN_WAIT_MS && state.slices.size === 0 ? until : undefined;
+    },
+  },
+};
+
+/** A shorter wait is over before anybody has read about it. */
+const SHOWN_WAIT_MS = 1000;
 
 /**
  * A slice may be dispatched this long before its first request may start, in ms, and waits for that itself: timers of the server fire up to a
@@ -15,7 +43,7 @@ function rateOf({ job }: Throttled): number | undefined {
 }
 
 /** When the next request may start, epoch ms by the job's clock; in the past when it may start now. */
-export function nextRequestFrom(state: Throttled): number {
+function nextRequestFrom(state: State): number {
   const { spacing } = state;
   const rate = rateOf(state);
   if (rate === undefined || spacing === undefined) return 0;
@@ -23,20 +51,13 @@ export function nextRequestFrom(state: Throttled): number {
   return spacing.at + Math.min(Math.max(spacing.inMs, 0), intervalMs(rate));
 }
 
-/** No slice is dispatched before this time because of the request rate; epoch ms, in the past when one may be dispatched now. */
-export function pacedUntil(state: Throttled): number {
-  const rate = rateOf(state);
-  return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
-}
-
-/** Whether the request rate allows another slice now: only when no other slice may still start requests. */
-export function rateAllows(state: Throttled, now: number): boolean {
-  if (rateOf(state) === undefined) return true;
-  return pacedUntil(state) <= now && [...state.slices.values()].every(({ startsNoMore }) => startsNoMore === true);
+/** Whether a slice still starts requests at a rate: no other may start any beside it. */
+export function isRateTaken(state: State): boolean {
+  return rateOf(state) !== undefined && [...state.slices.values()].some(({ startsNoMore }) => startsNoMore !== true);
 }
 
 /** How a slice that is dispatched now has to space its requests; undefined: not at all. */
-export function paceOf(state: Throttled): SlicePace | undefined {
+function paceOf(state: State): SlicePace | undefined {
   const perSecond = rateOf(state);
   if (perSecond === undefined) return undefined;
   const { spacing } = state;
@@ -44,7 +65,7 @@ export function paceOf(state: Throttled): SlicePace | undefined {
 }
 
 /** The most triggers that a slice may take at this rate: as many as it can start while a slice lasts. */
-export function pacedSize(state: Throttled, perSecond: number, now: number): number {
+export function pacedSize(state: State, perSecond: number, now: number): number {
   const from = state.spacing === undefined ? -Infinity : nextRequestFrom(state) + Math.min(0, state.spacing.inMs);
   return new RequestSpacing(perSecond, from).mostUntil(now + SLICE_MS, now);
 }
@@ -54,15 +75,16 @@ export function pacedSize(state: Throttled, perSecond: number, now: number): num
  *
  * @param end where its spacing ended; undefined: unknown, so its last request may have started just now.
  */
-export function spacingEnded(state: Throttled, slice: Slice, end: SpacingEnd | undefined, now: number): void {
-  if (slice.perSecond === undefined || slice.startsNoMore === true) return;
+export function spacingEnded(state: State, slice: ThrottledSlice, end: SpacingEnd | undefined, now: number): void {
+  const { pace } = slice.limits;
+  if (pace === undefined || slice.startsNoMore === true) return;
   slice.startsNoMore = true;
-  if (end === undefined) spacingUnknown(state, slice.perSecond, now);
+  if (end === undefined) spacingUnknown(state, pace.perSecond, now);
   else state.spacing = { ...end, at: now };
 }
 
 /** Assumes that a request has started just now: the next one waits for a whole interval. */
-export function spacingUnknown(state: Throttled, perSecond: number | undefined, now: number): void {
+export function spacingUnknown(state: State, perSecond: number | undefined, now: number): void {
   if (perSecond === undefined) return;
   const inMs = intervalMs(perSecond);
   state.spacing = { nextAtMs: now + inMs, inMs, at: now };

@@ -1,0 +1,89 @@
+import { askedWait, type WithAskedWait } from './asked-wait.ts';
+import { batching, type WithGathering } from './batching.ts';
+import { calendar } from './calendar.ts';
+import { leftForMembers, quota, type WithQuota } from './quota.ts';
+import { requestRate, type WithSpacing } from './request-rate.ts';
+import {
+  type EndedSlice,
+  type Held,
+  isIdle,
+  type SliceLimits,
+  type Throttle,
+  type Throttled,
+  type WaitTimes,
+} from './throttle.ts';
+
+/** The fields that throttles keep, as plain JSON: they are carried from run to run under these names. */
+export interface ThrottleState extends WithAskedWait, WithGathering, WithQuota, WithSpacing {}
+
+export const CARRIED_BY_THROTTLES = {
+  endpointWait: true,
+  gathering: true,
+  quota: true,
+  spacing: true,
+} as const satisfies Record<keyof ThrottleState, true>;
+
+type Throttling = Throttled & ThrottleState;
+
+/**
+ * All throttles but two. The breaker (`breaker.ts`) decides not only when something is sent, but also about whom, and the pace of a backfill
+ * (`pace.ts`) belongs to that. How a batch and a slice are filled is asked in `dispatching.ts`, too.
+ */
+const THROTTLES: readonly Throttle<ThrottleState>[] = [askedWait, calendar, quota, requestRate, batching];
+
+const { max, min } = Math;
+
+/** The answers of all that have one, taken out once: they are asked with every step. */
+function all<Name extends keyof Throttle>(name: Name) {
+  return THROTTLES.map((throttle) => throttle[name]).filter((one) => one !== undefined);
+}
+
+function latest(name: 'barredUntil' | 'spacedUntil' | 'firstsFrom' | 'heldUntil') {
+  const times = all(name);
+  return (state: Throttling, now: number): number => times.reduce((most, time) => max(most, time(state, now)), 0);
+}
+
+function least(name: 'firstsLeft' | 'wakesAt') {
+  const figures = all(name);
+  return (state: Throttling, now: number): number => figures.reduce((few, one) => min(few, one(state, now)), Infinity);
+}
+
+// `throttle.ts` says what they mean. Without any throttle, times have passed, and figures are `Infinity`.
+export const barredUntil = latest('barredUntil');
+export const spacedUntil = latest('spacedUntil');
+export const firstsLeft = least('firstsLeft');
+export const firstsFrom = latest('firstsFrom');
+export const heldUntil = latest('heldUntil');
+export const wakesAt = least('wakesAt');
+
+/** The job does not wake before then in order to send. */
+export function sleepsUntil(state: Throttling, now: number): number {
+  const isNotMeant = isIdle(state);
+  return THROTTLES.reduce((most, { barredUntil: bar, spacedUntil: space, wakesIdle }) => {
+    if (isNotMeant && wakesIdle !== true) return most;
+    return max(most, bar?.(state, now) ?? 0, space?.(state, now) ?? 0);
+  }, 0);
+}
+
+/** How many members of a backfill may have their first attempt now: as many as the ready live triggers leave. */
+export function firstsLeftForMembers(state: Throttling, now: number): number {
+  return leftForMembers(state, firstsLeft(state, now));
+}
+
+export function take(state: Throttling, firsts: number, now: number): SliceLimits {
+  return THROTTLES.reduce<SliceLimits>((limits, one) => ({ ...limits, ...one.take?.(state, firsts, now) }), {});
+}
+
+export function settled(state: Throttling, ended: EndedSlice, now: number): void {
+  for (const one of THROTTLES) one.settled?.(state, ended, now);
+}
+
+export function edited(state: Throttling, now: number): void {
+  for (const one of THROTTLES) one.edited?.(state, now);
+}
+
+/** When each wait ends that holds back such triggers; in the past: there is no wait. */
+export function waitTimes(state: Throttling, now: number, held: Held): WaitTimes {
+  const waits = all('wait').filter(({ holds }) => holds === held);
+  return Object.fromEntries(waits.map(({ why, until }) => [why, until(state, now)]));
+}
