@@ -139,8 +139,7 @@ function backfillStep(state: DispatcherState, now: number): Step | undefined {
 }
 
 /**
- * When the job checks on a silent child, epoch ms. While the backfill is paused, and while a throttle holds the job back for long, no page is
- * expected, and each check costs a dozen events.
+ * When the job checks on a silent child, epoch ms. No page is expected while the backfill is paused, or a throttle holds the job back for long. Each check costs a dozen events.
  */
 function childMissedAt(state: DispatcherState, now: number): number | undefined {
   const { backfill, pause, stopping } = state;

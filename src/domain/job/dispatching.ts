@@ -284,7 +284,7 @@ function mostSlices(state: DispatcherState): number {
 
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
   if (!mayTakeMembers(state, now)) return false;
-  // Of a limited number of first attempts, a backfill gets only those that live triggers leave.
+  // A backfill gets only those first attempts that live triggers leave, where their number is limited.
   const isTurn = firstsLeft(state, now) === Infinity && state.liveStreak >= BACKFILL_EVERY - 1;
   return isTurn || !mayTakeLive(state, now);
 }
