@@ -148,7 +148,7 @@ function failAll(
   const failure = { code, durationMs: 0, ...(reason === undefined ? {} : { answer: reason }) };
   const verdict = judge(failure);
   for (const index of settled.unsent()) {
-    settled.failed.set(index, { index, ...failure });
+    settled.failed.set(index, { index, ...failure, verdict });
     telemetry.attempted(index, { ...failure, reason }, verdict);
   }
   return NOTHING_SENT;

@@ -132,9 +132,9 @@ export class SendBudget {
       return;
     }
     const { ok: _, ...failure } = attempt;
-    // This is recorded because an edit of the table meanwhile must not change a decision.
+    // Workers before 0.2.0 read only this, and people read it as the doing of the job's answers.
     const as = isDecidedVerdict(verdict) && verdict !== judge(failure) ? { as: verdict } : {};
-    settled.failed.set(index, { index, ...failure, ...as });
+    settled.failed.set(index, { index, ...failure, verdict, ...as });
   }
 
   #returnIdlePermits(): void {

@@ -9,7 +9,7 @@ import { tsToMs } from '@temporalio/common/lib/time.js';
 import type { SliceEnd } from '../contract/attempt.ts';
 import type { AddressedAnswer, DeadLetter } from '../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../contract/export-job.ts';
-import type { PackedSlice, SliceProgress } from '../contract/slice.ts';
+import type { JudgedAttempt, PackedSlice, SliceProgress } from '../contract/slice.ts';
 import type { JobFact } from '../contract/trace.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import type { Arrival } from '../domain/job/steps.ts';
@@ -411,7 +411,7 @@ function endOf(raw: unknown, size: number): SliceEnd {
 }
 
 /** @param details of a heartbeat. */
-function withProgress(details: unknown, size: number): { readonly progress?: SliceProgress } {
+function withProgress(details: unknown, size: number): { readonly progress?: SliceProgress<JudgedAttempt> } {
   const progress = readProgress(details, size);
   return progress === undefined ? {} : { progress };
 }

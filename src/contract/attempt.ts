@@ -1,14 +1,14 @@
 import type { Verdict } from '../domain/verdict.ts';
 import type { DeliveryLane } from './delivery.ts';
-import type { SliceInput, SliceProgress, SliceReport } from './slice.ts';
+import type { JudgedAttempt, SliceInput, SliceProgress, SliceReport } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 /** How a slice ended, according to the job's history. */
 export type SliceEnd =
-  | { readonly kind: 'reported'; readonly report: SliceReport }
+  | { readonly kind: 'reported'; readonly report: SliceReport<JudgedAttempt> }
   /** Its activity did not finish; with the details of its last heartbeat, if there was one. */
-  | { readonly kind: 'lost'; readonly progress?: SliceProgress }
-  | { readonly kind: 'running'; readonly progress?: SliceProgress };
+  | { readonly kind: 'lost'; readonly progress?: SliceProgress<JudgedAttempt> }
+  | { readonly kind: 'running'; readonly progress?: SliceProgress<JudgedAttempt> };
 
 /** A slice, from its start to its end. */
 export interface SliceRun {

@@ -1,3 +1,4 @@
+import type { Verdict } from '../domain/verdict.ts';
 import type { AnswerSettings, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { ProfileRef, SupersededTrigger } from './holder.ts';
@@ -113,7 +114,9 @@ export interface FailedAttempt {
   readonly status?: number;
   /** Stable code of the failure, when it did not answer (`ECONNREFUSED`, `UND_ERR_…`) or no request was made (see `domain/verdict.ts`). */
   readonly code?: string;
-  /** Its verdict, where the job's `answers` decide it; absent: the same as for any job. */
+  /** Its verdict; absent: a worker before 0.2.0 reports it, or it is `like` another. */
+  readonly verdict?: Verdict;
+  /** The same, where the job's `answers` decide it; absent: it is as for any job. */
   readonly as?: DecidedVerdict;
   /** The `Retry-After` of the answer, in ms from then; absent when it was not usable. */
   readonly retryAfterMs?: number;
@@ -127,6 +130,11 @@ export interface FailedAttempt {
   readonly like?: number;
 }
 
+/** An attempt as a reader of reports has it: with its verdict. */
+export interface JudgedAttempt extends FailedAttempt {
+  readonly verdict: Verdict;
+}
+
 /** Argument of a running slice's signal to its job. */
 export interface PermitsReturned {
   readonly sliceId: number;
@@ -137,8 +145,8 @@ export interface PermitsReturned {
 }
 
 /** Result of the `deliver` activity. Every trigger that is in neither list was delivered. */
-export interface SliceReport {
-  readonly failed: readonly FailedAttempt[];
+export interface SliceReport<Attempt = FailedAttempt> {
+  readonly failed: readonly Attempt[];
   /** Places of the triggers for which no request was started. */
   readonly unsent: readonly number[];
   /** Time from the first request's start to the last one's end. */
@@ -159,9 +167,9 @@ export interface SliceReport {
 export type HalvedBatches = readonly (readonly [place: number, most: number, isUnrequested?: true])[];
 
 /** Details of a `deliver` heartbeat: the outcomes so far. If the worker is lost, only the rest is sent again. */
-export interface SliceProgress {
+export interface SliceProgress<Attempt = FailedAttempt> {
   /** Delivered places, as closed ranges. */
   readonly delivered: readonly (readonly [first: number, last: number])[];
-  readonly failed: readonly FailedAttempt[];
+  readonly failed: readonly Attempt[];
   readonly halved?: HalvedBatches;
 }

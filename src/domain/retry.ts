@@ -90,22 +90,13 @@ const THROTTLE_MIN_MS = 1 * SECOND;
 const THROTTLE_MAX_MS = 1 * HOUR;
 
 /**
- * How long an endpoint asked to wait with Retry-After, in ms; undefined when it asked for no usable wait.
- *
- * @param retryAfterMs what the header said; 0 for a date that has passed, too.
- */
-export function askedWaitMs(retryAfterMs: number | undefined): number | undefined {
-  return retryAfterMs === 0 ? undefined : retryAfterMs;
-}
-
-/**
  * How long the whole job waits after being throttled.
  *
- * @param retryAfterMs what the endpoint asked for, if anything.
+ * @param retryAfterMs what the endpoint asked for; 0, as for a date that has passed, asks for nothing.
  * @param streak how many times in a row it throttled without a success between, from 1.
  */
-export function throttleMs(retryAfterMs: number | undefined, streak: number): number {
-  const waitMs = retryAfterMs ?? 5 * SECOND * 2 ** Math.min(streak - 1, 10);
+export function throttleMs(retryAfterMs = 0, streak: number): number {
+  const waitMs = retryAfterMs > 0 ? retryAfterMs : 5 * SECOND * 2 ** Math.min(streak - 1, 10);
   return Math.min(Math.max(waitMs, THROTTLE_MIN_MS), THROTTLE_MAX_MS);
 }
 

@@ -1,7 +1,7 @@
 import type { Attempt, SliceEnd, SliceRun } from '../contract/attempt.ts';
 import type { DeliveryLane } from '../contract/delivery.ts';
 import type {
-  FailedAttempt,
+  JudgedAttempt,
   HalvedBatches,
   PackedSlice,
   PackedSliceTrigger,
@@ -15,7 +15,7 @@ import type {
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
 import { isRecord } from './json.ts';
-import { ATTEMPT_CODES, isDecidedVerdict, judge, wasRequested } from './verdict.ts';
+import { ATTEMPT_CODES, isDecidedVerdict, isVerdict, judge, wasRequested } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
 export function packSlice(slice: SliceInput): PackedSlice {
@@ -74,7 +74,7 @@ export function kindOf(slice: Pick<SliceInput, 'kind'>, trigger: SliceTrigger): 
 // them. Which triggers failed must be clear; how each of them failed may be unclear.
 
 /** Reads the result of `deliver` for a slice of `size` triggers; undefined when the outcome of any of them is not certain. */
-export function readReport(raw: unknown, size: number): SliceReport | undefined {
+export function readReport(raw: unknown, size: number): SliceReport<JudgedAttempt> | undefined {
   if (!isRecord(raw)) return undefined;
   const failed = readFailed(raw['failed'], size);
   const unsent: unknown = raw['unsent'];
@@ -118,7 +118,7 @@ export function readSpacing(raw: unknown): SpacingEnd | undefined {
 }
 
 /** Reads a heartbeat of `deliver` for a slice of `size` triggers; undefined when it cannot be read for certain. */
-export function readProgress(raw: unknown, size: number): SliceProgress | undefined {
+export function readProgress(raw: unknown, size: number): SliceProgress<JudgedAttempt> | undefined {
   if (!isRecord(raw)) return undefined;
   const failed = readFailed(raw['failed'], size);
   const delivered: unknown = raw['delivered'];
@@ -127,7 +127,7 @@ export function readProgress(raw: unknown, size: number): SliceProgress | undefi
   return { delivered, failed, ...readHalved(raw['halved'], size) };
 }
 
-function readFailed(raw: unknown, size: number): FailedAttempt[] | undefined {
+function readFailed(raw: unknown, size: number): JudgedAttempt[] | undefined {
   if (!Array.isArray(raw)) return undefined;
   const attempts = raw.flatMap((one: unknown) => readAttempt(one, size) ?? []);
   if (attempts.length !== raw.length) return undefined;
@@ -138,25 +138,26 @@ function readFailed(raw: unknown, size: number): FailedAttempt[] | undefined {
   });
 }
 
-function readAttempt(raw: unknown, size: number): FailedAttempt | undefined {
+function readAttempt(raw: unknown, size: number): JudgedAttempt | undefined {
   if (!isRecord(raw)) return undefined;
-  const { index, status, code, as, retryAfterMs, durationMs, answer, like } = raw;
+  const { index, status, code, verdict, as, retryAfterMs, durationMs, answer, like } = raw;
   if (!isPlace(index, size)) return undefined;
   const wait = readMs(retryAfterMs);
   const how = {
     ...(isStatus(status) ? { status } : {}),
     ...(typeof code === 'string' ? { code } : {}),
   };
-  return {
+  const attempt = {
     index,
     ...(how.status === undefined && how.code === undefined ? { code: ATTEMPT_CODES.reportUnreadable } : how),
-    // Without a readable `as`, the answer is judged by itself.
     ...(isDecidedVerdict(as) ? { as } : {}),
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
     durationMs: readMs(durationMs) ?? 0,
     ...(typeof answer === 'string' ? { answer } : {}),
     ...(isPlace(like, size) ? { like } : {}),
   };
+  // The worker judged it, unless it is of an earlier release, or of a later one with verdicts that nobody knows here.
+  return { ...attempt, verdict: isVerdict(verdict) ? verdict : judge(attempt) };
 }
 
 function isPlace(value: unknown, size: number): value is number {
@@ -228,7 +229,7 @@ export function attemptsOf(
 
 /** Whether a request was really made, as far as that is known. */
 export function didAsk({ outcome, verdict, code }: Pick<Attempt, 'outcome' | 'verdict' | 'code'>): boolean {
-  return outcome === 'delivered' || (verdict !== undefined && wasRequested(verdict, code));
+  return outcome === 'delivered' || (verdict !== undefined && wasRequested({ verdict, code }));
 }
 
 function outcomes(end: SliceEnd): (index: number) => ReportedAttempt {
@@ -249,16 +250,15 @@ function outcomes(end: SliceEnd): (index: number) => ReportedAttempt {
   };
 }
 
-function byPlace(failed: readonly FailedAttempt[]): ReadonlyMap<number, FailedAttempt> {
+function byPlace(failed: readonly JudgedAttempt[]): ReadonlyMap<number, JudgedAttempt> {
   return new Map(failed.map((attempt) => [attempt.index, attempt]));
 }
 
-function isDelivered(progress: SliceProgress | undefined, index: number): boolean {
+function isDelivered(progress: SliceProgress<unknown> | undefined, index: number): boolean {
   return progress?.delivered.some(([first, last]) => first <= index && index <= last) ?? false;
 }
 
-function failedAs(attempt: FailedAttempt): ReportedAttempt {
+function failedAs(attempt: JudgedAttempt): ReportedAttempt {
   const { index: _, as: __, like: ___, ...failure } = attempt;
-  const verdict = judge(attempt);
-  return { outcome: verdict === 'skipped' ? 'skipped' : 'failed', verdict, ...failure };
+  return { outcome: failure.verdict === 'skipped' ? 'skipped' : 'failed', ...failure };
 }

@@ -1,5 +1,4 @@
 import type { AnswerMeaning, Answers, DecidedVerdict } from '../contract/answers.ts';
-import type { FailedAttempt } from '../contract/slice.ts';
 
 /**
  * The meaning of an attempt that did not deliver.
@@ -52,6 +51,11 @@ export type FailureRow = 'failed' | 'refused';
 
 /** A row of this length ends its slice. A job's breaker opens at as many failed people, and at far more refused ones (`job/throttles/breaker.ts`). */
 export const ROW_LIMITS: Readonly<Record<FailureRow, number>> = { failed: 3, refused: 10 };
+
+/** Whether a report says this of an attempt. */
+export function isVerdict(value: unknown): value is Verdict {
+  return typeof value === 'string' && Object.hasOwn(VERDICTS, value);
+}
 
 /** The properties of a verdict. Its effect on the trigger is in `job/settling.ts`. */
 interface VerdictMeaning {
@@ -108,15 +112,25 @@ export const NO_FAILURES = [
 export const SEARCHED_VERDICTS = ['delivered', 'failed', ...Object.keys(VERDICTS), 'superseded'] as const;
 
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
-export function wasRequested(verdict: Verdict, code: string | undefined): boolean {
+export function wasRequested({
+  verdict,
+  code,
+}: {
+  readonly verdict: Verdict;
+  readonly code?: string | undefined;
+}): boolean {
   return VERDICTS[verdict].wasRequested && code !== ATTEMPT_CODES.templateFailed;
 }
 
+/** How an attempt ended: see `FailedAttempt`. */
+interface AttemptEnd {
+  readonly status?: number;
+  readonly code?: string;
+  readonly retryAfterMs?: number;
+}
+
 /** Returns the verdict for a job with these `answers`: theirs, else whether it is a 2xx; see `judge`. */
-export function verdictOf(
-  attempt: { readonly ok: boolean } & Pick<FailedAttempt, 'status' | 'code' | 'retryAfterMs'>,
-  answers?: Answers,
-): AttemptVerdict {
+export function verdictOf(attempt: AttemptEnd & { readonly ok: boolean }, answers?: Answers): AttemptVerdict {
   return decided(attempt.status, answers) ?? (attempt.ok ? 'delivered' : judge(attempt));
 }
 
@@ -128,19 +142,10 @@ function decided(status: number | undefined, answers: Answers | undefined): Atte
 }
 
 /**
- * Judges an attempt for a job. Once the endpoint has accepted others, a template that fails for one person is about that person alone.
- * @param isUnproven whether the endpoint has accepted nothing yet.
- */
-export function judgeFor(attempt: Parameters<typeof judge>[0], isUnproven: boolean): Verdict {
-  const isTemplate = attempt.status === undefined && attempt.code === ATTEMPT_CODES.templateFailed;
-  return isTemplate && !isUnproven ? 'unsendable' : judge(attempt);
-}
-
-/**
  * Judges an attempt: by the job's `answers` (`as`), else by the status, else by the code; never by a message text. A Retry-After of no
  * time, or with a date that has passed, asks for no wait.
  */
-export function judge(attempt: Pick<FailedAttempt, 'status' | 'code' | 'as' | 'retryAfterMs'>): Verdict {
+export function judge(attempt: AttemptEnd & { readonly as?: DecidedVerdict }): Verdict {
   if (attempt.as !== undefined) return attempt.as;
   if (attempt.status !== undefined) return judgeStatus(attempt.status, (attempt.retryAfterMs ?? 0) > 0);
   switch (attempt.code) {

@@ -90,7 +90,7 @@ test('an answer that asks for a retry counts for the whole batch, and is reporte
   const lab = await SliceLab.open({ answer: () => ({ status: 503, body: 'busy' }) });
   const report = await lab.deliver([trigger('a'), trigger('a'), trigger('b')], batchesOf(10));
   expect(report.failed).toEqual([
-    { index: 0, status: 503, answer: 'busy', durationMs: expect.any(Number) },
+    { index: 0, status: 503, verdict: 'transient', answer: 'busy', durationMs: expect.any(Number) },
     { index: 1, like: 0, durationMs: expect.any(Number) },
     { index: 2, like: 0, durationMs: expect.any(Number) },
   ]);

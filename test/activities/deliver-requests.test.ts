@@ -136,9 +136,8 @@ test('nothing is sent without a token: each trigger fails with the reason, and t
   const { seen, deliver, lab } = await guardedEndpoint(() => true);
   seen.isDown = true;
   const { failed } = await deliver(2);
-  expect(failed).toEqual(
-    [0, 1].map((index) => ({ index, code: 'TOKEN_UNAVAILABLE', answer: 'invalid_client', durationMs: 0 })),
-  );
+  const failure = { code: 'TOKEN_UNAVAILABLE', verdict: 'worker-fault', answer: 'invalid_client', durationMs: 0 };
+  expect(failed).toEqual([0, 1].map((index) => ({ index, ...failure })));
   expect(seen.requests).toEqual([]);
   expect(lab.warnings).toMatchObject([{ meta: { code: 'TOKEN_UNAVAILABLE', reason: 'invalid_client', count: 2 } }]);
 });

@@ -4,6 +4,7 @@ import type { SliceReport, SliceTrigger } from '../../src/contract/slice.ts';
 import type { JobFact } from '../../src/contract/trace.ts';
 import { carryJob } from '../../src/domain/job/carrying.ts';
 import { PersonTrace } from '../../src/domain/person-trace.ts';
+import { readReport } from '../../src/domain/slice.ts';
 import { packTriggers } from '../../src/domain/job/queue/chain.ts';
 import { aDeadLetter } from './a-dead-letter.ts';
 import { AJob } from './job/a-job.ts';
@@ -28,12 +29,13 @@ function sliceOf(
   const job = new AJob(1);
   for (const user of users) job.signal(user, 'enter', { at });
   const [slice] = job.dispatch();
-  if (slice === undefined) throw new Error('A slice was dispatched.');
+  const read = readReport({ failed: [], unsent: [], sendingMs: 1, ...report }, users.length);
+  if (slice === undefined || read === undefined) throw new Error('A slice was dispatched, and its report can be read.');
   return {
     ...came,
     kind: 'slice',
     slice: { ...slice, triggers: users.map((user) => ({ user, audience: A?.id ?? '', event: 'enter', at, ...more })) },
-    end: { kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1, ...report } },
+    end: { kind: 'reported', report: read },
   };
 }
 

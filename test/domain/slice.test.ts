@@ -68,7 +68,7 @@ function attempts(end: SliceEnd) {
 }
 
 test('a trigger that a report lists neither as failed nor as unsent was delivered', () => {
-  const failure = { index: 1, status: 503, durationMs: 84, answer: 'busy' };
+  const failure = { index: 1, status: 503, verdict: 'transient', durationMs: 84, answer: 'busy' } as const;
   const told = attempts({ kind: 'reported', report: { failed: [failure], unsent: [3], sendingMs: 100 } });
   expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'failed', 'delivered', 'unsent']);
   expect(told[1]).toMatchObject({ status: 503, durationMs: 84, answer: 'busy', verdict: 'transient' });
@@ -94,7 +94,7 @@ test('an attempt gives person, job, run, slice, times and webhook-id, and nothin
 });
 
 test('the last heartbeat of a lost slice says what is settled; the rest is unknown', () => {
-  const failure = { index: 2, code: 'ECONNREFUSED', durationMs: 1 };
+  const failure = { index: 2, code: 'ECONNREFUSED', verdict: 'transient', durationMs: 1 } as const;
   const told = attempts({ kind: 'lost', progress: { delivered: [[0, 0]], failed: [failure] } });
   expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'unknown', 'failed', 'unknown']);
   expect(attempts({ kind: 'lost' }).map(({ outcome }) => outcome)).toEqual(Array(4).fill('unknown'));
@@ -117,8 +117,26 @@ test.each([
   expect(didAsk(attempt)).toBe(asked);
 });
 
+test('an answer is judged once: a report is read with the verdict of its worker, and judged where it has none that is known', () => {
+  const verdictOf = (how: object) =>
+    readReport({ failed: [{ index: 0, durationMs: 1, ...how }], unsent: [], sendingMs: 1 }, 1)?.failed[0]?.verdict;
+  expect(verdictOf({ status: 400, verdict: 'transient' })).toBe('transient');
+  expect(verdictOf({ status: 400 })).toBe('refused');
+  expect(verdictOf({ status: 400, as: 'pausing' })).toBe('pausing');
+  for (const verdict of ['newer', 'delivered', 'constructor', 1])
+    expect(verdictOf({ status: 400, verdict })).toBe('refused');
+});
+
 test('when one request fails for several triggers, the report gives the details once, at the first', () => {
-  const first = { index: 1, status: 409, as: 'given-up', answer: 'no', durationMs: 9, retryAfterMs: 5 };
+  const first = {
+    index: 1,
+    status: 409,
+    verdict: 'given-up',
+    as: 'given-up',
+    answer: 'no',
+    durationMs: 9,
+    retryAfterMs: 5,
+  };
   const raw = { failed: [{ index: 3, like: 1, durationMs: 9 }, first], unsent: [0], sendingMs: 1, requests: 2 };
   const report = readReport(raw, 4);
   expect(report?.failed).toEqual([{ ...first, index: 3, like: 1 }, first]);

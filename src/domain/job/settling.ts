@@ -1,18 +1,11 @@
 import type { LastFailure } from '../../contract/job-status.ts';
-import type { FailedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
+import type { JudgedAttempt, SliceProgress, SliceReport } from '../../contract/slice.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
 import { instantOf } from '../instant.ts';
 import { definedOf } from '../json.ts';
-import {
-  WORKER_FAULT_DELAY_MS,
-  PROFILE_DELAYS_MS,
-  SOURCE_DELAY_MS,
-  askedWaitMs,
-  retryDelayMs,
-  spread,
-} from '../retry.ts';
+import { WORKER_FAULT_DELAY_MS, PROFILE_DELAYS_MS, SOURCE_DELAY_MS, retryDelayMs, spread } from '../retry.ts';
 import { readProgress, readReport, readSpacing } from '../slice.ts';
-import { ATTEMPT_CODES, VERDICTS, type Verdict, judge, judgeFor, wasRequested } from '../verdict.ts';
+import { ATTEMPT_CODES, VERDICTS, wasRequested } from '../verdict.ts';
 import { maySend } from './dispatching.ts';
 import type { Slice } from './job.ts';
 import { attemptsAt, type Chain, type QueuedTrigger } from './queue/chain.ts';
@@ -39,11 +32,11 @@ export function settleSlice(state: DispatcherState, sliceId: number, raw: unknow
 }
 
 /** The report for a slice without a readable one: the first trigger of each person failed for a reason of ours, and no other was sent. */
-function unclearReport({ parts, triggers }: Slice): SliceReport {
-  const failed: FailedAttempt[] = [];
+function unclearReport({ parts, triggers }: Slice): SliceReport<JudgedAttempt> {
+  const failed: JudgedAttempt[] = [];
   let index = 0;
   for (const { count } of parts) {
-    failed.push({ index, code: ATTEMPT_CODES.reportUnreadable, durationMs: 0 });
+    failed.push({ index, code: ATTEMPT_CODES.reportUnreadable, verdict: 'worker-fault', durationMs: 0 });
     index += count;
   }
   const heads = new Set(failed.map((attempt) => attempt.index));
@@ -51,32 +44,49 @@ function unclearReport({ parts, triggers }: Slice): SliceReport {
 }
 
 /** @param isUnclear whether requests may have been made for triggers that are unsent in the report. */
-function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: number, isUnclear: boolean): void {
-  const failed = new Map(report.failed.map((attempt) => [attempt.index, withAskedWait(attempt)]));
+function settle(
+  state: DispatcherState,
+  slice: Slice,
+  report: SliceReport<JudgedAttempt>,
+  now: number,
+  isUnclear: boolean,
+): void {
+  const { isUnproven } = state.breaker;
+  const failed = new Map(report.failed.map((one) => [one.index, isUnproven ? one : judgedForProven(one)]));
   const unsent = new Set(report.unsent);
   state.slices.delete(slice.id);
   if (isUnclear || report.failed.length > 0) state.counters.slicesFailed++;
   const isCurrent = slice.revision === state.job.revision;
   const isProofOfLife = isCurrent && failed.size + unsent.size < slice.triggers.length;
-  const halved = new Map(report.halved?.map(([place, most]) => [place, most]));
+  const settling = {
+    slice,
+    now,
+    failed,
+    unsent,
+    halved: new Map(report.halved?.map(([place, most]) => [place, most])),
+    isUnclear,
+    chances: new Map<number, number>(),
+    shared: requestSizes(report.failed),
+    worker: report.worker,
+  };
   const refused = new Set(
     report.halved?.flatMap(([place, , isUnrequested]) => (isUnrequested === true ? [] : [place])),
   );
   const isRequested = (index: number): boolean => {
     const attempt = failed.get(index);
     if (isUnclear || refused.has(index) || isUnclearAttempt(attempt)) return true;
-    return attempt === undefined ? !unsent.has(index) : wasRequested(judge(attempt), attempt.code);
+    return attempt === undefined ? !unsent.has(index) : wasRequested(attempt);
   };
   settledThrottles(state, { slice, report, isProofOfLife, wasRequested: isRequested }, now);
-  const parts = partsOf(state, slice, { failed, unsent, halved });
+  const parts = partsOf(settling);
   const delivered = parts.reduce((sum, part) => sum + part.delivered, 0);
   if (delivered > 0) state.lastDeliveredAt = now;
   // An answer to a batch counts once, however many people it is about.
-  const failures = parts.flatMap(({ chain, delivered: before, attempt, verdict }) => {
-    if (verdict === undefined || attempt === undefined || attempt.like !== undefined) return [];
+  const failures = parts.flatMap(({ chain, delivered: before, attempt }) => {
+    if (attempt === undefined || attempt.like !== undefined) return [];
     const isRedelivered = slice.triggers[attempt.index]?.redelivery !== undefined;
     const isAgain = isRedelivered || (before === 0 && chain.failures > 0);
-    return [{ user: chain.user, verdict, isAgain, isRedelivered }];
+    return [{ user: chain.user, verdict: attempt.verdict, isAgain, isRedelivered }];
   });
   const size = batchSize(state);
   // Before the failures are settled: only this tells whether a refusal is about one payload or about everybody.
@@ -90,15 +100,6 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   }
   const { backfill } = state;
   const before = backfill?.counts.delivered ?? 0;
-  const settling = {
-    slice,
-    now,
-    failed,
-    isUnclear,
-    chances: new Map<number, number>(),
-    shared: requestSizes(report.failed),
-    worker: report.worker,
-  };
   for (const part of parts) settlePart(state, settling, part);
   state.meter.count(delivered, now);
   backfill?.meter.count(backfill.counts.delivered - before, now);
@@ -113,15 +114,15 @@ function settle(state: DispatcherState, slice: Slice, report: SliceReport, now: 
   );
 }
 
-/** Whether a request may have been made, though it is not known. */
-function isUnclearAttempt(attempt: FailedAttempt | undefined): boolean {
-  return attempt?.code === ATTEMPT_CODES.reportUnreadable;
+/** This alone is judged here: once the endpoint has accepted others, a template that fails for one person is about that person alone. */
+function judgedForProven(attempt: JudgedAttempt): JudgedAttempt {
+  const isTemplate = attempt.status === undefined && attempt.code === ATTEMPT_CODES.templateFailed;
+  return isTemplate ? { ...attempt, verdict: 'unsendable' } : attempt;
 }
 
-/** The attempt with the wait that its endpoint asked for. */
-function withAskedWait({ retryAfterMs, ...attempt }: FailedAttempt): FailedAttempt {
-  const askedMs = askedWaitMs(retryAfterMs);
-  return askedMs === undefined ? attempt : { ...attempt, retryAfterMs: askedMs };
+/** Whether a request may have been made, though it is not known. */
+function isUnclearAttempt(attempt: JudgedAttempt | undefined): boolean {
+  return attempt?.code === ATTEMPT_CODES.reportUnreadable;
 }
 
 /** The outcome of one chain in a slice. */
@@ -134,25 +135,18 @@ interface SettledPart {
   /** The place of the next one in the slice. */
   readonly next: number;
   /** The attempt at the next one, if it was made and failed. */
-  readonly attempt: FailedAttempt | undefined;
-  readonly verdict: Verdict | undefined;
+  readonly attempt: JudgedAttempt | undefined;
   /** The most triggers in the next batch of that one, if its last batch was refused. */
   readonly batchMost: number | undefined;
 }
 
-/** The reported outcomes of a slice, by the places of its triggers. */
-interface ReportedOutcomes {
-  readonly failed: ReadonlyMap<number, FailedAttempt>;
-  readonly unsent: ReadonlySet<number>;
-  readonly halved: ReadonlyMap<number, number>;
-}
-
-/** The slice that is being settled. */
+/** The slice that is being settled. Its triggers are named by their places. */
 interface Settling {
   readonly slice: Slice;
   readonly now: number;
-  /** By their places in the slice. */
-  readonly failed: ReadonlyMap<number, FailedAttempt>;
+  readonly failed: ReadonlyMap<number, JudgedAttempt>;
+  readonly unsent: ReadonlySet<number>;
+  readonly halved: ReadonlyMap<number, number>;
   /** Whether requests may have been made for triggers that are unsent in the report. */
   readonly isUnclear: boolean;
   /** The spread of the next attempts after failed requests, by the first trigger of each request: a failed batch comes back as one. */
@@ -163,17 +157,13 @@ interface Settling {
   readonly worker?: string | undefined;
 }
 
-function requestSizes(failed: readonly FailedAttempt[]): ReadonlyMap<number, number> {
+function requestSizes(failed: readonly JudgedAttempt[]): ReadonlyMap<number, number> {
   const sizes = new Map<number, number>();
   for (const { index, like = index } of failed) sizes.set(like, (sizes.get(like) ?? 0) + 1);
   return sizes;
 }
 
-function partsOf(
-  { breaker }: DispatcherState,
-  slice: Slice,
-  { failed, unsent, halved }: ReportedOutcomes,
-): SettledPart[] {
+function partsOf({ slice, failed, unsent, halved }: Settling): SettledPart[] {
   let index = 0;
   return slice.parts.map(({ chain, count }) => {
     const stop = firstNotDelivered(index, count, failed, unsent);
@@ -181,21 +171,19 @@ function partsOf(
     const attempt = stop < end ? failed.get(stop) : undefined;
     const delivered = stop - index;
     index = end;
-    const verdict = attempt === undefined ? undefined : judgeFor(attempt, breaker.isUnproven);
-    return { chain, count, delivered, next: stop, attempt, verdict, batchMost: halved.get(stop) };
+    return { chain, count, delivered, next: stop, attempt, batchMost: halved.get(stop) };
   });
 }
 
 function settlePart(state: DispatcherState, settling: Settling, part: SettledPart): void {
-  const { chain, delivered, attempt, verdict, batchMost } = part;
-  if (chain.failures > 0 && (delivered > 0 || (verdict !== undefined && wasRequested(verdict, attempt?.code))))
-    state.counters.retried++;
+  const { chain, delivered, attempt, batchMost } = part;
+  const isRequested = delivered > 0 || (attempt !== undefined && wasRequested(attempt));
+  if (chain.failures > 0 && isRequested) state.counters.retried++;
   for (let i = 0; i < delivered; i++) deliveredHead(state, chain, settling.now);
   countAttempts(state, settling, part);
   if (batchMost !== undefined) state.chains.limitBatch(chain, batchMost);
-  if (attempt !== undefined) chain.losses = 0;
-  if (attempt !== undefined && verdict !== undefined) settleFailure(state, settling, chain, attempt, verdict);
-  else state.chains.stopRunning(chain);
+  if (attempt === undefined) state.chains.stopRunning(chain);
+  else settleFailure(state, settling, chain, attempt);
   // An enter of a backfill is last in its chain, however far it had got.
   countLeft(state, state.chains.putLiveFirst(chain) ?? [], 'superseded');
 }
@@ -207,7 +195,7 @@ function countAttempts({ chains }: DispatcherState, { failed, isUnclear }: Settl
     const attempt = failed.get(next + place);
     if (attempt !== undefined) {
       const isKnown = !isUnclearAttempt(attempt);
-      chains.countAttempt(chain, place, !isKnown || wasRequested(judge(attempt), attempt.code), isKnown);
+      chains.countAttempt(chain, place, !isKnown || wasRequested(attempt), isKnown);
     } else if (first === undefined && isUnclear) chains.countAttempt(chain, place, true, false);
   }
 }
@@ -250,7 +238,7 @@ export function returnPermits(state: DispatcherState, raw: unknown, now: number)
 function firstNotDelivered(
   from: number,
   count: number,
-  failed: ReadonlyMap<number, FailedAttempt>,
+  failed: ReadonlyMap<number, JudgedAttempt>,
   unsent: ReadonlySet<number>,
 ): number {
   let index = from;
@@ -270,14 +258,10 @@ function deliveredHead(state: DispatcherState, chain: Chain, now: number): void 
   else countLeft(state, [trigger], 'delivered');
 }
 
-function settleFailure(
-  state: DispatcherState,
-  settling: Settling,
-  chain: Chain,
-  attempt: FailedAttempt,
-  verdict: Verdict,
-): void {
+function settleFailure(state: DispatcherState, settling: Settling, chain: Chain, attempt: JudgedAttempt): void {
   const { slice, now, worker } = settling;
+  const { verdict } = attempt;
+  chain.losses = 0;
   if (VERDICTS[verdict].isShown) state.lastFailure = { ...failureOf(attempt, now), ...definedOf({ worker }) };
   const current = slice.revision === state.job.revision;
   switch (verdict) {
@@ -332,7 +316,7 @@ function retryOrDeadLetter(
   state: DispatcherState,
   { now, chances, shared }: Settling,
   chain: Chain,
-  attempt: FailedAttempt,
+  attempt: JudgedAttempt,
 ): void {
   const { index, like = index } = attempt;
   const chance = chances.get(like) ?? drawChance(state);
@@ -364,7 +348,7 @@ function nextBatchMost({ job }: DispatcherState, { failures }: Chain, shared: nu
 const FEWER_AFTER_FAILURE = 4;
 
 /** Makes the oldest trigger of a running chain a dead letter; the next one may then be sent. */
-function deadLetterHead(state: DispatcherState, chain: Chain, attempt: FailedAttempt, now: number): void {
+function deadLetterHead(state: DispatcherState, chain: Chain, attempt: JudgedAttempt, now: number): void {
   // An enter of a backfill may be old news by now: live triggers go first, and may replace it.
   if (chain.triggers[0]?.backfill !== undefined && chain.fromBackfill < chain.triggers.length) {
     state.chains.stopRunning(chain);
@@ -393,7 +377,7 @@ function pauseByEndpoint(state: DispatcherState, status: number | undefined, now
   state.audit.add({ at: instantOf(now), action: 'pause', who: 'endpoint', door: 'job', reason });
 }
 
-function failureOf({ status, code, as, answer }: FailedAttempt, now: number): LastFailure {
+function failureOf({ status, code, as, answer }: JudgedAttempt, now: number): LastFailure {
   return {
     at: instantOf(now),
     ...(status === undefined ? {} : { status }),

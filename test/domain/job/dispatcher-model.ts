@@ -40,7 +40,7 @@ import { type DispatcherState, permitsInUse } from '../../../src/domain/job/stat
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import { retryDelaysMs } from '../../../src/domain/retry.ts';
-import { packSlice } from '../../../src/domain/slice.ts';
+import { packSlice, readReport } from '../../../src/domain/slice.ts';
 import { AUDIENCES, jobRecord } from './a-record.ts';
 import { checkBackfill, checkBookkeeping, checkHonestWait } from './model-bookkeeping.ts';
 import { ModelBatches } from './model-batches.ts';
@@ -308,7 +308,8 @@ export class DispatcherWorld {
       const { report, delivered } = this.#answer(slice, answers);
       for (const trigger of slice.triggers.filter((_, place) => delivered.includes(place)))
         this.ledger.deliver(trigger);
-      if (index % 2 === 0) ends.push({ slice, end: { kind: 'reported', report } });
+      const read = readReport(report, slice.triggers.length);
+      if (index % 2 === 0 && read !== undefined) ends.push({ slice, end: { kind: 'reported', report: read } });
       else {
         ends.push({ slice, end: { kind: 'lost' } });
         for (const place of delivered) this.#explain(slice, place);

@@ -182,7 +182,8 @@ test('a recovered job keeps its quota: requests known not to have been made are 
   if (slice === undefined) throw new Error('Nothing is dispatched.');
   expect(slice).toMatchObject({ quotaFrom: STARTED });
   const carried = structuredClone(carryJob(job.state));
-  const report = { failed: [{ index: 0, status: 429, retryAfterMs: 2000, durationMs: 1 }], unsent: [1], sendingMs: 1 };
+  const throttled = { index: 0, status: 429, verdict: 'throttled', retryAfterMs: 2000, durationMs: 1 } as const;
+  const report = { failed: [throttled], unsent: [1], sendingMs: 1 };
   job.running.length = 0;
   job.state = recoverJob(
     { carried, ends: [{ slice, end: { kind: 'reported', report } }], arrivals: [] },

@@ -48,7 +48,7 @@ test('triggers that a slice delivered after the last task of the run are not sen
 
 test('triggers that a slice could not deliver wait for their next attempt', () => {
   const { job, slices } = twoSlicesInFlight();
-  const report = { ...delivered, failed: [{ index: 0, status: 500, durationMs: 1 }] };
+  const report = { ...delivered, failed: [{ index: 0, status: 500, verdict: 'transient', durationMs: 1 } as const] };
   recover(job, { ends: slices.slice(1).map((slice) => ({ slice, end: { kind: 'reported', report } })) });
   expect(job.dispatchedMessages()).toEqual(['1 enter a']);
   expect(job.status).toMatchObject({ delayed: 1, waiting: 3 });
