@@ -14,7 +14,7 @@ import type {
 } from '../contract/slice.ts';
 import { deliveryId, type Sha256 } from './delivery-id.ts';
 import { instantOf } from './instant.ts';
-import { isRecord } from './json.ts';
+import { definedOf, isRecord } from './json.ts';
 import { ATTEMPT_CODES, isDecidedVerdict, isVerdict, judge, wasRequested } from './verdict.ts';
 
 /** Makes a slice small by repeating nothing. */
@@ -80,17 +80,17 @@ export function readReport(raw: unknown, size: number): SliceReport<JudgedAttemp
   const unsent: unknown = raw['unsent'];
   if (failed === undefined || !Array.isArray(unsent)) return undefined;
   if (!unsent.every((place): place is number => isPlace(place, size))) return undefined;
-  const spacing = readSpacing(raw['spacing']);
-  const requests = readMs(raw['requests']);
-  const worker = raw['worker'];
+  const { worker } = raw;
   return {
     failed,
     unsent,
     sendingMs: readMs(raw['sendingMs']) ?? 0,
-    ...(spacing === undefined ? {} : { spacing }),
-    ...(requests === undefined ? {} : { requests }),
+    ...definedOf({
+      spacing: readSpacing(raw['spacing']),
+      requests: readMs(raw['requests']),
+      worker: typeof worker === 'string' ? worker.slice(0, MOST_NAME) : undefined,
+    }),
     ...readHalved(raw['halved'], size),
-    ...(typeof worker === 'string' ? { worker: worker.slice(0, MOST_NAME) } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import type { JobDefinition } from '../../contract/export-job.ts';
 import type { EndpointStatus, HolderTrouble, JobState, JobStatus, Waits } from '../../contract/job-status.ts';
 import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
+import { definedOf } from '../json.ts';
 import { FORM_DEFAULTS, editableOf } from '../form.ts';
 import { findAudience, holderWorkflowId } from '../names.ts';
 import { shownUrl } from '../mask-url.ts';
@@ -31,7 +32,6 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     jobId,
     subscriptionId,
     state: phase,
-    ...(reason === undefined ? {} : { reason }),
     ...(state.stopping?.isPlanned === true ? { hasReachedEnd: true } : {}),
     ...shownForm(definition, audiences),
     revision,
@@ -44,7 +44,7 @@ export function describeJob(state: DispatcherState, jobId: string, now: number):
     ...(sendsNothing(state) && mayStillStart(state) ? { mayStillSend: true } : {}),
     ...(since === undefined ? {} : { oldestWaitingAt: instantOf(Math.min(since, now)) }),
     ...(state.lastDeliveredAt === undefined ? {} : { lastDeliveredAt: instantOf(state.lastDeliveredAt) }),
-    ...(state.lastFailure === undefined ? {} : { lastFailure: state.lastFailure }),
+    ...definedOf({ reason, lastFailure: state.lastFailure }),
     ...(isStopped(state) ? keptOf(state) : endpointOf(state, now)),
     ...(definition.quota === null || isStopped(state) ? {} : { quotaUsed: quotaUsed(state, now) }),
     waits: shownWaits(isStopped(state) ? {} : jobWaits(state, now), now),
@@ -290,14 +290,11 @@ export function describePerson(state: DispatcherState, user: string, now: number
     state: phase,
     subscriptionId: job.subscriptionId,
     audiences,
-    ...(reason === undefined ? {} : { reason }),
-    ...(endpoint === undefined ? {} : { endpoint }),
     waits: shownWaits(isStopped(state) ? {} : personWaits(state, chain, inPages, now), now),
     ...(endsAt === null || state.stopping !== undefined ? {} : { endsAt }),
-    ...(lastFailure === undefined ? {} : { lastFailure }),
+    ...definedOf({ reason, endpoint, lastFailure, chain: chain && chainStanding(state, chain) }),
     waiting: inChain.slice(0, LISTED_WAITING).map((trigger) => waitingTrigger(audiences, trigger)),
     waitingCount: inChain.length + behind.length,
-    ...(chain === undefined ? {} : { chain: chainStanding(state, chain) }),
     ...(overflow.isEmpty
       ? {}
       : {
@@ -337,9 +334,7 @@ export function waitingTrigger(
     event,
     audience: findAudience(audiences, audience)?.slug ?? audience,
     at,
-    ...(holder === undefined ? {} : { holder }),
-    ...(backfill === undefined ? {} : { backfill }),
-    ...(redelivery === undefined ? {} : { redelivery }),
+    ...definedOf({ holder, backfill, redelivery }),
   };
 }
 

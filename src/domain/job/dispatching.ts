@@ -411,25 +411,25 @@ const SLICE_BATCH_MOST_BYTES = 17;
 // "failures":12,
 const FAILURES_BYTES = 14;
 
-/** A recovering endpoint is tested with triggers that have never failed, since it may be unable to accept others. */
-function takeLive({ chains, breaker }: DispatcherState, builder: SliceBuilder): void {
-  const next = () => {
-    const fresh = builder.mayTakeFresh && breaker.isRecovering ? chains.live.firstFresh() : undefined;
-    return fresh ?? chains.live.first(builder.mayTakeFresh);
-  };
-  for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
-    if (!builder.take(chain)) return;
-  }
+/** Takes live triggers. A recovering endpoint is tested with those that have never failed, since it may be unable to accept others. */
+function takeLive({ chains: { live }, breaker }: DispatcherState, builder: SliceBuilder): void {
+  takeChains(builder, () => {
+    const fresh = builder.mayTakeFresh && breaker.isRecovering ? live.firstFresh() : undefined;
+    return fresh ?? live.first(builder.mayTakeFresh);
+  });
 }
 
 /** Takes members that a slice gave back, then those of pages. */
 function takeMembers(state: DispatcherState, builder: SliceBuilder, now: number): void {
-  const { chains } = state;
-  const next = () => chains.later.first(builder.mayTakeFresh);
+  if (takeChains(builder, () => state.chains.later.first(builder.mayTakeFresh))) takePages(state, builder, now);
+}
+
+/** Takes one chain after another; returns false when one did not fit. */
+function takeChains(builder: SliceBuilder, next: () => Chain | undefined): boolean {
   for (let chain = next(); chain !== undefined && !builder.isFull; chain = next()) {
-    if (!builder.take(chain)) return;
+    if (!builder.take(chain)) return false;
   }
-  takePages(state, builder, now);
+  return true;
 }
 
 function takePages(state: DispatcherState, builder: SliceBuilder, now: number): void {

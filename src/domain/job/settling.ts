@@ -372,19 +372,13 @@ function skip(state: DispatcherState, chain: Chain): void {
 /** @param status undefined: it was a 410, whatever the job's `answers` say. */
 function pauseByEndpoint(state: DispatcherState, status: number | undefined, now: number): void {
   if (state.pause !== undefined) return;
-  state.pause = { by: 'endpoint', ...(status === undefined ? {} : { status }) };
+  state.pause = { by: 'endpoint', ...definedOf({ status }) };
   const reason = `HTTP ${status ?? 410}`;
   state.audit.add({ at: instantOf(now), action: 'pause', who: 'endpoint', door: 'job', reason });
 }
 
 function failureOf({ status, code, as, answer }: JudgedAttempt, now: number): LastFailure {
-  return {
-    at: instantOf(now),
-    ...(status === undefined ? {} : { status }),
-    ...(code === undefined ? {} : { code }),
-    ...(as === undefined ? {} : { as }),
-    ...(answer === undefined ? {} : { answer }),
-  };
+  return { at: instantOf(now), ...definedOf({ status, code, as, answer }) };
 }
 
 /** After this many failed attempts, in three quarters of an hour, a trigger may be given up early. */

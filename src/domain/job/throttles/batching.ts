@@ -47,36 +47,35 @@ export function gatherNoLonger(state: State): void {
   if (state.job.definition.batch !== null) state.gathering = { live: 0, members: 0 };
 }
 
-/** When live triggers go in a batch that is not full, epoch ms; in the past when they may now. */
-function liveDueAt({ gathering, job, stopping }: State): number {
+/**
+ * When ready triggers go in a batch that is not full, epoch ms; in the past when they may now.
+ *
+ * @param members how many members are ready; undefined: it is about live triggers.
+ */
+function dueAt({ gathering, job, stopping, backfill, chains }: State, members?: number): number {
   const { batch } = job.definition;
-  return batch === null || batch.afterMs === 0 || stopping !== undefined ? 0 : (gathering?.live ?? 0) + batch.afterMs;
-}
-
-/** The same for this many ready members. */
-function membersDueAt({ gathering, job, stopping, backfill, chains }: State, members: number): number {
-  const { batch } = job.definition;
+  if (batch === null || stopping !== undefined) return 0;
+  if (members === undefined) return batch.afterMs === 0 ? 0 : (gathering?.live ?? 0) + batch.afterMs;
   // Wait for members that are still to be read, but not for those that the pace of the backfill holds back.
   const isMoreToCome = backfill?.expectsPages === true && members >= chains.later.size + backfill.waitingInPages;
-  if (batch === null || stopping !== undefined || !isMoreToCome) return 0;
-  return (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS);
+  return isMoreToCome ? (gathering?.members ?? 0) + Math.max(batch.afterMs, PAGE_WAIT_MS) : 0;
 }
 
 /** When the live triggers that are ready may be dispatched, epoch ms; in the past when they may now. */
 export function liveFrom(state: State): number {
-  const dueAt = liveDueAt(state);
+  const at = dueAt(state);
   const size = batchSize(state);
-  return dueAt === 0 || state.chains.liveTriggers(size) >= size ? 0 : dueAt;
+  return at === 0 || state.chains.liveTriggers(size) >= size ? 0 : at;
 }
 
 /** The same for this many ready members. */
 export function membersFrom(state: State, members: number): number {
-  return members >= batchSize(state) ? 0 : membersDueAt(state, members);
+  return members >= batchSize(state) ? 0 : dueAt(state, members);
 }
 
 /** Whether ready triggers go in a batch that is not full. */
 export function goesUnfilled(state: State, members: number | undefined, now: number): boolean {
-  return (members === undefined ? liveDueAt(state) : membersDueAt(state, members)) <= now;
+  return dueAt(state, members) <= now;
 }
 
 /**

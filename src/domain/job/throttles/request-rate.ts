@@ -1,4 +1,4 @@
-import type { SlicePace, SpacingEnd } from '../../../contract/slice.ts';
+import type { SpacingEnd } from '../../../contract/slice.ts';
 import { definedOf } from '../../json.ts';
 import { SLICE_MS } from '../../limits.ts';
 import type { Throttle, Throttled, ThrottledSlice } from './throttle.ts';
@@ -16,7 +16,10 @@ export const requestRate: Throttle<WithSpacing> = {
     const rate = rateOf(state);
     return rate === undefined ? 0 : nextRequestFrom(state) - Math.min(MOST_AHEAD_MS, intervalMs(rate));
   },
-  take: (state) => definedOf({ pace: paceOf(state) }),
+  take: (state) => {
+    const perSecond = rateOf(state);
+    return perSecond === undefined ? {} : { pace: { perSecond, ...definedOf({ nextAtMs: state.spacing?.nextAtMs }) } };
+  },
   settled: (state, { slice, report }, now) => spacingEnded(state, slice, report.spacing, now),
   wait: {
     why: 'rate',
@@ -54,14 +57,6 @@ function nextRequestFrom(state: State): number {
 /** Whether a slice still starts requests at a rate: no other may start any beside it. */
 export function isRateTaken(state: State): boolean {
   return rateOf(state) !== undefined && [...state.slices.values()].some(({ startsNoMore }) => startsNoMore !== true);
-}
-
-/** How a slice that is dispatched now has to space its requests; undefined: not at all. */
-function paceOf(state: State): SlicePace | undefined {
-  const perSecond = rateOf(state);
-  if (perSecond === undefined) return undefined;
-  const { spacing } = state;
-  return { perSecond, ...(spacing === undefined ? {} : { nextAtMs: spacing.nextAtMs }) };
 }
 
 /** The most triggers that a slice may take at this rate: as many as it can start while a slice lasts. */
