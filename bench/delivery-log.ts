@@ -21,13 +21,14 @@ const JOBS = 20;
 
 // Few jobs have most of the rows; one row in fifty failed.
 const ROWS_OF_A_DAY = `
-INSERT INTO deliveries
-SELECT at, 'job-' || job, md5(person || at::text), NULL, person, 'a' || (n % 30),
+INSERT INTO deliveries (at, job_id, delivery_id, person, audience, event, trigger_at, attempt, verdict, status, code,
+  duration_ms, request_bytes, answer, worker, lane)
+SELECT at, 'job-' || job, md5(person || at::text), person, 'a' || (n % 30),
   CASE WHEN n % 3 = 0 THEN 'exit' ELSE 'enter' END, at::text, 1,
   CASE WHEN f = 0 THEN 'refused' WHEN f = 1 THEN 'transient' ELSE 'delivered' END,
   CASE WHEN f = 0 THEN 422 WHEN f = 1 AND n % 7 > 0 THEN 503 WHEN f = 1 THEN NULL ELSE 200 END,
   CASE WHEN f = 1 AND n % 7 = 0 THEN 'ECONNRESET' END,
-  round(exp(random() * 8)), 900, CASE WHEN f < 2 THEN '{"error":"no such list"}' END, '1@bench', 'live', NULL
+  round(exp(random() * 8)), 900, CASE WHEN f < 2 THEN '{"error":"no such list"}' END, '1@bench', 'live'
 FROM (
   SELECT n, $2::timestamptz + n * interval '1 day' / $1 AS at, floor(power(random(), 3) * ${JOBS})::int AS job,
     'p' || floor(random() * ${PEOPLE})::int AS person, floor(random() * 100)::int AS f

@@ -2,46 +2,20 @@ import type { DeedFilter, DeedPage, LoggedDeed } from '../contract/audit.ts';
 import { definedOf } from '../domain/json.ts';
 import { deadLetterId } from '../domain/names.ts';
 import { shownText } from '../domain/mask-url.ts';
-import { conditionsOf, cursorOf, inMilliseconds, newValues, readCursor, textOf } from './delivery-query.ts';
+import { conditionsOf, cursorOf, equal, readCursor } from './delivery-query.ts';
 import type { StoredDeed } from './delivery-store.ts';
-import type { SqlQuery, SqlRow, TimeText } from './log-sql.ts';
-
-export const DEED_COLUMNS = ['id', 'at', 'job_id', 'kind', 'target', 'action', 'who', 'door', 'reason', 'details'];
-
-/** Makes the table, unless it is there. @param time the type of times. */
-export function makeDeeds(time: 'timestamptz' | 'TEXT'): string {
-  return `
-CREATE TABLE IF NOT EXISTS deeds (
-  id TEXT PRIMARY KEY, at ${time} NOT NULL, job_id TEXT, kind TEXT NOT NULL, target TEXT NOT NULL,
-  action TEXT NOT NULL, who TEXT, door TEXT NOT NULL, reason TEXT, details TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS deeds_at ON deeds (at, id);
-CREATE INDEX IF NOT EXISTS deeds_who ON deeds (who, at, id);
-CREATE INDEX IF NOT EXISTS deeds_job ON deeds (job_id, at, id);`;
-}
+import { type Dialect, inMilliseconds, listed, raw, type Sql, sql, type SqlRow, textOf, where } from './log-sql.ts';
+import { DEEDS, insertRows, selected } from './tables.ts';
 
 /**
- * The statement that adds deeds. One with a known id takes its place: Temporal had the step that told it done again.
- * @param elements the expression for those of a JSON list. @param toTime casts a text to a time.
+ * The statement that adds deeds, and returns their ids. One with a known id takes its place: Temporal had the step that told it done again. A statement
+ * cannot add the same id twice.
  */
-export function addDeeds(elements: string, toTime = ''): string {
-  const values = DEED_COLUMNS.map((column, i) => (column === 'at' ? `(value ->> ${i})${toTime}` : `value ->> ${i}`));
-  const set = DEED_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ');
-  return `INSERT INTO deeds (${DEED_COLUMNS.join(', ')}) SELECT ${values.join(', ')} FROM ${elements} WHERE true
-ON CONFLICT (id) DO UPDATE SET ${set}`;
-}
-
-/** The statement that adds one deed, or gives one with this id other details. */
-export function addDeed(deed: StoredDeed): SqlQuery {
-  const places = deed.map((_, i) => `$${i + 1}`).join(', ');
-  const text = `INSERT INTO deeds (${DEED_COLUMNS.join(', ')}) VALUES (${places})
-ON CONFLICT (id) DO UPDATE SET details = excluded.details RETURNING id`;
-  return { text, values: deed };
-}
-
-/** The value of that statement. A statement cannot add the same id twice. */
-export function deedsJson(deeds: readonly StoredDeed[]): string {
-  return JSON.stringify([...new Map(deeds.map((deed) => [deed[0], deed])).values()]);
+export function addDeeds(dialect: Dialect, deeds: readonly StoredDeed[]): Sql {
+  const set = Object.keys(DEEDS).map((column) => `${column} = excluded.${column}`);
+  const last = new Map(deeds.map((deed) => [deed[0], deed])).values();
+  return sql`${insertRows(dialect, 'deeds', DEEDS, [...last])}
+    ON CONFLICT (id) DO UPDATE SET ${raw(set.join(', '))} RETURNING id`;
 }
 
 /**
@@ -54,40 +28,32 @@ export function storedDeed(id: string, deed: LoggedDeed, seal: ((text: string) =
   const [asker, why] = [who, reason].map((text) => text && shownText(text));
   const sealed = (text: string | undefined): string | undefined => (text === undefined ? text : (seal?.(text) ?? text));
   const values = [id, inMilliseconds(at), jobId, kind, target, action, asker, door];
-  // PostgreSQL refuses what is no text.
-  return [...values, sealed(why), sealed(JSON.stringify(details))].map((value) =>
-    value === undefined ? null : String(textOf(value)).toWellFormed(),
-  );
+  return [...values, sealed(why), sealed(JSON.stringify(details))].map((value) => textOf(value ?? null));
 }
 
 /** The statement for a page of deeds, newest first, and one more. */
 export function deedsQuery(
-  sql: TimeText,
+  dialect: Dialect,
   { who, targets, deadLettersOf, ...filter }: DeedFilter,
   limit: number,
   after?: string,
-): SqlQuery {
-  const { values, value } = newValues();
+): Sql {
   const [at, , id] = (after === undefined ? undefined : readCursor(after)) ?? [];
-  const where = [
-    'true',
-    ...conditionsOf(filter, value),
-    ...(who === undefined ? [] : [`who = ${value(who)}`]),
-    ...(targets === undefined ? [] : [`target IN (${targets.map(value).join(', ') || 'NULL'})`]),
-    deadLettersOf === undefined ? "kind <> 'one of many'" : ofDeadLetters(deadLettersOf, value),
-    ...(at === undefined || id === undefined ? [] : [`(at, id) < (${value(at)}, ${value(id)})`]),
-  ];
-  const selected = DEED_COLUMNS.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
-  return {
-    text: `SELECT ${selected.join(', ')} FROM deeds WHERE ${where.join(' AND ')} ORDER BY deeds.at DESC, id DESC LIMIT ${value(limit + 1)}`,
-    values,
-  };
+  const conditions = where([
+    ...conditionsOf(filter),
+    equal('who', who),
+    targets && sql`target IN (${listed(targets)})`,
+    deadLettersOf === undefined ? sql`kind <> 'one of many'` : ofDeadLetters(deadLettersOf),
+    at === undefined || id === undefined ? undefined : sql`(at, id) < (${at}, ${id})`,
+  ]);
+  return sql`SELECT ${selected(dialect, Object.keys(DEEDS))} FROM deeds ${conditions}
+    ORDER BY deeds.at DESC, id DESC LIMIT ${limit + 1}`;
 }
 
 /** Ids of deliveries have hex digits alone. */
-function ofDeadLetters(deliveryIds: readonly string[], value: (one: string) => string): string {
-  const names = deliveryIds.map((id) => `target LIKE ${value(deadLetterId(id, '%'))}`);
-  return `kind IN ('dead letter', 'one of many') AND (${names.join(' OR ') || 'false'})`;
+function ofDeadLetters(deliveryIds: readonly string[]): Sql {
+  const names = deliveryIds.map((id) => sql`target LIKE ${deadLetterId(id, '%')}`);
+  return sql`kind IN ('dead letter', 'one of many') AND (${listed(names, ' OR ')})`;
 }
 
 /** The page, from the rows of that statement. @param open undoes `seal`; undefined: it cannot. */
@@ -95,7 +61,7 @@ export function deedPage(rows: readonly SqlRow[], limit: number, open: (text: st
   const last = rows.length > limit ? rows[limit - 1] : undefined;
   return {
     entries: rows.slice(0, limit).map((row) => deedOf(row, open)),
-    ...(last === undefined ? {} : { next: cursorOf([String(last['at']), 0, String(last['id']), 0]) }),
+    ...(last === undefined ? {} : { next: cursorOf(String(last['at']), 0, String(last['id'])) }),
   };
 }
 

@@ -1,24 +1,7 @@
 import type { DeliveryRow } from '../contract/delivery.ts';
+import { DELIVERY_FIELDS } from './tables.ts';
 
-const FIELDS = [
-  'at',
-  'jobId',
-  'deliveryId',
-  'batchId',
-  'user',
-  'audience',
-  'event',
-  'triggerAt',
-  'attempt',
-  'verdict',
-  'status',
-  'code',
-  'durationMs',
-  'requestBytes',
-  'answer',
-  'worker',
-  'lane',
-] as const satisfies readonly (keyof DeliveryRow)[];
+const FIELDS = DELIVERY_FIELDS.flatMap(({ field }) => (field === 'sequence' || field === 'exchange' ? [] : [field]));
 
 export const CSV_HEAD = FIELDS.join(',');
 

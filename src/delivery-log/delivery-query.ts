@@ -1,140 +1,70 @@
-import type { DeliveryFilter, DeliveryRow } from '../contract/delivery.ts';
+import type { DeliveryFilter } from '../contract/delivery.ts';
 import { NO_FAILURES } from '../domain/verdict.ts';
-import { COLUMNS, type SqlQuery, type SqlRow, type TimeText } from './log-sql.ts';
+import { type Dialect, inMilliseconds, listed, raw, type Sql, sql, where } from './log-sql.ts';
+import { DELIVERIES, selected } from './tables.ts';
 
 /** The place of a row in the order of pages: after it, the next page begins. */
 type DeliveryCursor = readonly [at: string, sequence: number, deliveryId: string, attempt: number];
 
-type Value = SqlQuery['values'][number];
-
+const COLUMNS = Object.keys(DELIVERIES);
 const PAGE_COLUMNS = COLUMNS.filter((column) => column !== 'exchange');
 /** Greater than any character of a delivery id. */
 const AFTER_ALL = '~';
 const MOST_ATTEMPTS = 50;
 
-/** The values of a statement, and what takes one into it and returns its place there. */
-export function newValues() {
-  const values: Value[] = [];
-  return { values, value: (one: Value): string => `$${values.push(textOf(one))}` };
-}
-
 /** The statement for a page of deliveries, newest first. */
-export function deliveryQuery(sql: TimeText, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): SqlQuery {
-  const { values, value } = newValues();
-  const where = conditionsOf(filter, value);
-  if (after !== undefined) where.push(`(at, sequence, delivery_id, attempt) < (${after.map(value).join(', ')})`);
-  const order = 'deliveries.at DESC, sequence DESC, delivery_id DESC, attempt DESC';
-  return { text: `${selected(sql, PAGE_COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${value(limit)}`, values };
+export function deliveryQuery(dialect: Dialect, filter: DeliveryFilter, limit: number, after?: DeliveryCursor): Sql {
+  const isAfter = after && sql`(at, sequence, delivery_id, attempt) < (${listed(after)})`;
+  return sql`SELECT ${selected(dialect, PAGE_COLUMNS)} FROM deliveries ${where([...conditionsOf(filter), isAfter])}
+    ORDER BY deliveries.at DESC, sequence DESC, delivery_id DESC, attempt DESC LIMIT ${limit}`;
 }
 
 /** The statement for what was sent and answered in the request for this batch, newest first: each attempt of it has one such row. */
-export function batchQuery(sql: TimeText, batchId: string): SqlQuery {
-  return {
-    text: `${selected(sql, COLUMNS)} WHERE batch_id = $1 AND exchange IS NOT NULL ORDER BY deliveries.at LIMIT ${MOST_ATTEMPTS}`,
-    values: [batchId],
-  };
+export function batchQuery(dialect: Dialect, batchId: string): Sql {
+  return sql`SELECT ${selected(dialect, COLUMNS)} FROM deliveries WHERE batch_id = ${batchId} AND exchange IS NOT NULL
+    ORDER BY deliveries.at LIMIT ${MOST_ATTEMPTS}`;
 }
 
 /** The statement for all attempts with this `webhook-id`, or one that begins so, oldest first, with what was sent and answered. */
-export function attemptsQuery(sql: TimeText, which: Pick<DeliveryFilter, 'deliveryId' | 'onlyJobs'>): SqlQuery {
-  const { values, value } = newValues();
-  const where = conditionsOf(which, value);
-  const order = 'deliveries.at, sequence, delivery_id, attempt';
-  return { text: `${selected(sql, COLUMNS)}${all(where)} ORDER BY ${order} LIMIT ${MOST_ATTEMPTS}`, values };
+export function attemptsQuery(dialect: Dialect, which: Pick<DeliveryFilter, 'deliveryId' | 'onlyJobs'>): Sql {
+  return sql`SELECT ${selected(dialect, COLUMNS)} FROM deliveries ${where(conditionsOf(which))}
+    ORDER BY deliveries.at, sequence, delivery_id, attempt LIMIT ${MOST_ATTEMPTS}`;
 }
 
 /** The statement for the time of the oldest delivery. */
-export function oldestQuery(sql: TimeText): SqlQuery {
-  return { text: `SELECT ${sql.timeText('min(at)')} AS at FROM deliveries`, values: [] };
+export function oldestQuery(dialect: Dialect): Sql {
+  return sql`SELECT ${dialect.timeText('min(at)')} AS at FROM deliveries`;
 }
 
-function selected(sql: TimeText, columns: readonly string[]): string {
-  const names = columns.map((column) => (column === 'at' ? `${sql.timeText('at')} AS at` : column));
-  return `SELECT ${names.join(', ')} FROM deliveries`;
-}
-
-function all(conditions: readonly string[]): string {
-  return conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-}
-
-/** @param value as of `newValues`. */
-export function conditionsOf(filter: DeliveryFilter, value: (one: Value) => string): string[] {
-  const { onlyJobs, deliveryId, verdict, slowerThanMs, since, until } = filter;
-  const equal = (column: string, wanted: Value | undefined): string[] =>
-    wanted === undefined ? [] : [`${column} = ${value(wanted)}`];
-  const begins = (column: string, id: string): string =>
-    `${column} >= ${value(id)} AND ${column} < ${value(id + AFTER_ALL)}`;
+export function conditionsOf(filter: DeliveryFilter): (Sql | undefined)[] {
+  const { onlyJobs, deliveryId: id, verdict, slowerThanMs, since, until } = filter;
+  const begins = (column: string, id: string): Sql =>
+    sql`${raw(column)} >= ${id} AND ${raw(column)} < ${id + AFTER_ALL}`;
   return [
-    ...equal('job_id', filter.jobId),
-    ...(onlyJobs === undefined ? [] : [`job_id IN (${onlyJobs.map(value).join(', ') || 'NULL'})`]),
-    ...equal('person', filter.user),
-    ...equal('audience', filter.audience),
-    ...equal('event', filter.event),
-    ...equal('status', filter.status),
+    equal('job_id', filter.jobId),
+    onlyJobs && sql`job_id IN (${listed(onlyJobs)})`,
+    equal('person', filter.user),
+    equal('audience', filter.audience),
+    equal('event', filter.event),
+    equal('status', filter.status),
+    equal('code', filter.code),
     // The index of rows that were not delivered needs to be told so; those with a code were not.
-    ...(filter.code === undefined ? [] : [...equal('code', filter.code), "verdict <> 'delivered'"]),
-    ...(deliveryId === undefined
-      ? []
-      : [`(${begins('delivery_id', deliveryId)} OR ${begins('batch_id', deliveryId)})`]),
-    ...(verdict === 'failed'
-      ? ["verdict <> 'delivered'", `verdict NOT IN (${NO_FAILURES.map(value).join(', ')})`]
-      : equal('verdict', verdict)),
-    ...(slowerThanMs === undefined ? [] : [`duration_ms > ${value(slowerThanMs)}`]),
-    ...(since === undefined ? [] : [`at >= ${value(inMilliseconds(since))}`]),
-    ...(until === undefined ? [] : [`at < ${value(inMilliseconds(until))}`]),
+    filter.code === undefined && verdict !== 'failed' ? undefined : sql`verdict <> 'delivered'`,
+    id === undefined ? undefined : sql`(${begins('delivery_id', id)} OR ${begins('batch_id', id)})`,
+    verdict === 'failed' ? sql`verdict NOT IN (${listed(NO_FAILURES)})` : equal('verdict', verdict),
+    slowerThanMs === undefined ? undefined : sql`duration_ms > ${slowerThanMs}`,
+    since === undefined ? undefined : sql`at >= ${inMilliseconds(since)}`,
+    until === undefined ? undefined : sql`at < ${inMilliseconds(until)}`,
   ];
 }
 
-/** PostgreSQL has no NUL in its texts; rows are written in the same way. */
-export function textOf(value: Value): Value {
-  return typeof value === 'string' ? value.replaceAll('\0', '\uFFFD') : value;
-}
-
-/** SQLite compares texts, so that all times need the same form. */
-export function inMilliseconds(time: string): string {
-  return new Date(time).toISOString();
-}
-
-/** A delivery, from a row that a worker wrote. */
-export function deliveryRowOf(found: SqlRow): DeliveryRow {
-  const text = (column: string): string => String(found[column] ?? '');
-  const { batch_id: batchId, status, code, answer } = found;
-  return {
-    at: text('at'),
-    jobId: text('job_id'),
-    deliveryId: text('delivery_id'),
-    ...(batchId == null ? {} : { batchId: String(batchId) }),
-    user: text('person'),
-    audience: text('audience'),
-    // Workers wrote these three.
-    event: text('event') as DeliveryRow['event'],
-    triggerAt: text('trigger_at'),
-    attempt: Number(found['attempt']),
-    verdict: text('verdict') as DeliveryRow['verdict'],
-    ...(status == null ? {} : { status: Number(status) }),
-    ...(code == null ? {} : { code: String(code) }),
-    durationMs: Number(found['duration_ms']),
-    requestBytes: Number(found['request_bytes']),
-    ...(answer == null ? {} : { answer: String(answer) }),
-    worker: text('worker'),
-    lane: text('lane') as DeliveryRow['lane'],
-    sequence: Number(found['sequence'] ?? 0),
-  };
-}
-
-/** Where a page that ends with this row continues. */
-export function cursorAfter({ at, sequence, deliveryId, attempt }: DeliveryRow): string {
-  return cursorOf([at, sequence, deliveryId, attempt]);
-}
-
-/** Where a search continues that has found all since then. */
-export function cursorBefore(at: string): string {
-  return cursorOf([at, 0, '', 0]);
+export function equal(column: string, value: string | number | undefined): Sql | undefined {
+  return value === undefined ? undefined : sql`${raw(column)} = ${value}`;
 }
 
 /** The text of a place. */
-export function cursorOf(cursor: DeliveryCursor): string {
-  return Buffer.from(JSON.stringify(cursor)).toString('base64url');
+export function cursorOf(at: string, sequence = 0, id = '', attempt = 0): string {
+  return Buffer.from(JSON.stringify([at, sequence, id, attempt])).toString('base64url');
 }
 
 /** From 1970 on: PostgreSQL has no year 0. */

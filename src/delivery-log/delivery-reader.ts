@@ -13,22 +13,13 @@ import type {
 import type { ToldLog, ToldQuery, ToldRow } from '../contract/replay.ts';
 import { COUNT_WAIT_MS } from '../domain/log-gaps.ts';
 import { deedPage, deedsQuery } from './deeds.ts';
-import {
-  attemptsQuery,
-  batchQuery,
-  cursorAfter,
-  cursorBefore,
-  deliveryQuery,
-  deliveryRowOf,
-  inMilliseconds,
-  oldestQuery,
-  readCursor,
-} from './delivery-query.ts';
+import { attemptsQuery, batchQuery, cursorOf, deliveryQuery, oldestQuery, readCursor } from './delivery-query.ts';
 import { startOf } from './fellow-workers.ts';
-import { beginQuery, gapOf, gapsQuery } from './log-gaps.ts';
+import { gapsOf, gapsQuery } from './log-gaps.ts';
 import { DeliveryLogError } from './log-error.ts';
-import type { LogSql, SqlRow } from './log-sql.ts';
+import { inMilliseconds, type LogSql, sql, type SqlRow } from './log-sql.ts';
 import { isByDays, statsOf, statsQuery, SUMMED_UNTIL, windowOf } from './stats.ts';
+import { deliveryRowOf } from './tables.ts';
 import { toldQuery, toldRowOf } from './told-query.ts';
 
 /** The first part of time that is searched. */
@@ -91,13 +82,14 @@ export class DeliveryReader implements ToldLog {
       const found = await this.#sql.query(deliveryQuery(this.#sql, part, limit + 1 - rows.length, cursor));
       rows.push(...found.map(deliveryRowOf));
       const last = rows[limit - 1];
-      if (rows.length > limit && last !== undefined) return { rows: rows.slice(0, limit), next: cursorAfter(last) };
+      if (rows.length > limit && last !== undefined)
+        return { rows: rows.slice(0, limit), next: cursorOf(last.at, last.sequence, last.deliveryId, last.attempt) };
       oldestMs ??= await this.#oldestMs();
       if (isLast || oldestMs === undefined) return { rows };
       cursor = undefined;
       [topMs, until] = [fromMs, from];
       const nowMs = performance.now();
-      if (nowMs - startedAtMs > LOOK_BACK_MS) return { rows, next: cursorBefore(from) };
+      if (nowMs - startedAtMs > LOOK_BACK_MS) return { rows, next: cursorOf(from) };
       spanMs = nextSpanMs(spanMs, nowMs - askedAtMs);
     }
   }
@@ -150,15 +142,15 @@ export class DeliveryReader implements ToldLog {
     noticed: (problem: DeliveryLogError | undefined) => void | Promise<void>,
   ): AsyncGenerator<DeliveryRow> {
     const beganAt = new Date(Date.now() - CLOCKS_MS).toISOString();
-    const text = `SELECT writer, ${this.#sql.timeText('written_at')} AS at FROM delivery_writers
-WHERE batches > 0 AND written_at >= $1`;
+    const query = sql`SELECT writer, ${this.#sql.timeText('written_at')} AS at FROM delivery_writers
+      WHERE batches > 0 AND written_at >= ${beganAt}`;
     /** Up to when the rows of each writer were read. */
     const read = new Map<string, string>();
     let isFirst = true;
     let problem: DeliveryLogError | undefined;
     while (!signal.aborted) {
       try {
-        const found = await this.#sql.query({ text, values: [beganAt] });
+        const found = await this.#sql.query(query);
         const written = new Map(found.map((one) => [String(one['writer']), String(one['at'])]));
         for (const [writer, at] of written)
           if (!read.has(writer)) {
@@ -250,7 +242,7 @@ WHERE batches > 0 AND written_at >= $1`;
   ): Promise<LogGap[]> {
     const now = Date.now();
     const end = new Date(Math.min(now, Date.parse(until ?? '') || Infinity)).toISOString();
-    const query = gapsQuery(this.#sql, now, since, end, waitMs !== undefined);
+    const query = gapsQuery(this.#sql, now, { since, until: end }, waitMs !== undefined, of);
     const endsAtMs = performance.now() + (waitMs ?? 0);
     const isAwaited = ({ written, dropped }: SqlRow): boolean =>
       Number(dropped) === 0 && Date.parse(String(written)) > now - AWAITED_MS;
@@ -260,9 +252,8 @@ WHERE batches > 0 AND written_at >= $1`;
       await setTimeout(CATCH_UP_MS);
       found = await this.#sql.query(query);
     }
-    const gaps = found.map(gapOf);
-    const [begin] = since === undefined ? [] : await this.#sql.query(beginQuery(this.#sql, of));
-    const begins = begin?.['at'];
+    const gaps = found.flatMap(gapsOf);
+    const begins = found[0]?.['begins'];
     if (since === undefined || typeof begins !== 'string' || inMilliseconds(since) >= begins) return gaps;
     return [...gaps, { why: 'begins', from: inMilliseconds(since), until: begins }];
   }

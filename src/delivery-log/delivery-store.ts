@@ -6,7 +6,7 @@ export interface StoredRow extends DeliveryRow {
   readonly exchange?: string | undefined;
 }
 
-/** A deed as it is kept: in the order of `DEED_COLUMNS`. */
+/** A deed as it is kept: in the order of the columns. */
 export type StoredDeed = readonly (string | null)[];
 
 /** Where rows are kept. */

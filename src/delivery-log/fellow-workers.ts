@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DeliveryBatch } from './delivery-store.ts';
-import { type SqlQuery, WRITER } from './log-sql.ts';
+import { noteUnheard } from './log-gaps.ts';
+import type { Sql } from './log-sql.ts';
 import type { LogWriter } from './log-writer.ts';
 
 // A worker that never reached the log and was killed leaves no trace in it. Its fellows, or the next worker, note it there.
@@ -39,11 +40,9 @@ export function watchFellows(
 }
 
 /** The statements that note which workers never wrote to the log. */
-export function noteFellows(polled: DeliveryBatch['polled'] = new Map<string, number>()): SqlQuery[] {
+export function noteFellows(polled: DeliveryBatch['polled'] = new Map<string, number>()): Sql[] {
   return [...polled].flatMap(([writer, seenMs]) => {
     const start = startOf(writer);
-    return start === undefined
-      ? []
-      : [{ text: WRITER.noteUnheard, values: [writer, start, new Date(seenMs).toISOString()] }];
+    return start === undefined ? [] : [noteUnheard(writer, start, new Date(seenMs).toISOString())];
   });
 }

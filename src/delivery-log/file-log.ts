@@ -3,21 +3,24 @@ import { join } from 'node:path';
 import type LibsqlDatabase from 'libsql';
 import { codeOf } from '../domain/errors.ts';
 import { noteFellows } from './fellow-workers.ts';
-import { addDeeds, deedsJson, makeDeeds } from './deeds.ts';
-import { textOf } from './delivery-query.ts';
+import { addDeeds } from './deeds.ts';
 import { DeliveryLogError } from './log-error.ts';
+import { countBatch, endWriter, noteDropped } from './log-gaps.ts';
+import { type Dialect, type LogSql, raw, secondsOf, type Sql, sql, type SqlRow } from './log-sql.ts';
+import type { DeliveryBatch, DeliveryStore } from './delivery-store.ts';
+import { countRows, DAYS, hasLate, HOURS, MINUTES, tidyCounts } from './rollup.ts';
 import {
-  ADD_TO_KNOWN,
-  COLUMNS,
-  type LogSql,
-  MAKE_INDEXES,
-  secondsOf,
-  type SqlRow,
+  DEEDS,
+  DELIVERIES,
+  insertRows,
+  INDEX_DEEDS,
+  INDEX_DELIVERIES,
+  makeTable,
+  ROLLUP,
+  ROLLUP_KEY,
   valuesOf,
-  WRITER,
-} from './log-sql.ts';
-import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
-import { hasLate, rollupsOf, tidyCounts } from './rollup.ts';
+  WRITERS,
+} from './tables.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long, in ms, a reader waits while the file is busy. */
@@ -31,47 +34,28 @@ const NO_TABLE = /no such table/;
 /** Its name in its folder. */
 const LOG_FILE = 'deliveries.db';
 
-const ROLLUP = `job_id TEXT, began INTEGER, verdict TEXT, outcome TEXT, bucket INTEGER, count INTEGER NOT NULL,
-  PRIMARY KEY (job_id, began, verdict, outcome, bucket)`;
+/** Times are RFC 3339 in UTC, with milliseconds, so that their texts are in order. */
+const SQLITE: Dialect = {
+  types: { time: 'text', id: 'text' },
+  timeText: raw,
+  minuteBefore: (column) => raw(`strftime('%Y-%m-%dT%H:%M:%fZ', ${column}, '-1 minute')`),
+  // A cast takes the number that a text begins with.
+  instantOf: (column) => [raw(`unixepoch(${secondsOf(column)})`), raw(`CAST('0' || substr(${column}, 20) AS REAL)`)],
+  elementsOf: (json) => sql`json_each(${json})`,
+};
 
-/** Makes the tables, unless they are there. Times are RFC 3339 in UTC, with milliseconds, so that their texts are in order. */
-const MAKE_TABLES = `
-CREATE TABLE IF NOT EXISTS deliveries (
-  at TEXT NOT NULL, job_id TEXT NOT NULL, delivery_id TEXT NOT NULL, batch_id TEXT, person TEXT NOT NULL,
-  audience TEXT NOT NULL, event TEXT NOT NULL, trigger_at TEXT NOT NULL, attempt INTEGER NOT NULL,
-  verdict TEXT NOT NULL, status INTEGER, code TEXT, duration_ms REAL NOT NULL, request_bytes INTEGER NOT NULL,
-  answer TEXT, worker TEXT NOT NULL, lane TEXT NOT NULL, sequence INTEGER NOT NULL DEFAULT 0, exchange TEXT
-);
-${MAKE_INDEXES}
-CREATE TABLE IF NOT EXISTS delivery_writers (
-  writer TEXT PRIMARY KEY, began_at TEXT NOT NULL, written_at TEXT NOT NULL, batches INTEGER NOT NULL,
-  rows INTEGER NOT NULL, dropped INTEGER NOT NULL, ended_at TEXT
-);
-CREATE TABLE IF NOT EXISTS delivery_minutes (${ROLLUP}) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS delivery_hours (${ROLLUP}) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS delivery_days (${ROLLUP}) WITHOUT ROWID;
-${makeDeeds('TEXT')}`;
+/** Makes the tables, unless they are there. */
+const MAKE_TABLES = [
+  makeTable(SQLITE, 'deliveries', DELIVERIES),
+  makeTable(SQLITE, 'delivery_writers', WRITERS),
+  ...[MINUTES, HOURS, DAYS].map(({ table }) => `${makeTable(SQLITE, table, ROLLUP, ROLLUP_KEY)} WITHOUT ROWID`),
+  makeTable(SQLITE, 'deeds', DEEDS),
+  INDEX_DELIVERIES,
+  INDEX_DEEDS,
+].join(';\n');
 
 /** For a file that 0.2.0 made. */
-const ADD_SEQUENCE = 'ALTER TABLE deliveries ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0';
-
-const REMOVE_EXPIRED = `DELETE FROM deliveries WHERE rowid IN (
-  SELECT rowid FROM deliveries WHERE at < ?1 LIMIT ${EXPIRED_ROWS})`;
-
-const ADD_DEEDS = addDeeds('json_each(?1)');
-const ADD_ROWS = insertFromJson('deliveries', COLUMNS);
-
-/** A statement whose one value is a JSON list of lists, each in the order of the columns. */
-function insertFromJson(table: string, columns: readonly string[]): string {
-  const values = columns.map((_, i) => `value ->> ${i}`);
-  return `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${values.join(', ')} FROM json_each(?1)`;
-}
-
-function addRollups(table: string): string {
-  const insert = insertFromJson(`${table} AS known`, ['job_id', 'began', 'verdict', 'outcome', 'bucket', 'count']);
-  // Otherwise SQLite would read ON as a part of the FROM.
-  return `${insert} WHERE true ${ADD_TO_KNOWN}`;
-}
+const ADD_SEQUENCE = `ALTER TABLE deliveries ADD COLUMN sequence ${DELIVERIES['sequence']}`;
 
 export interface FileLogOptions {
   readonly folder: string;
@@ -103,15 +87,15 @@ export class FileDeliveryStore implements DeliveryStore {
       database.exec('BEGIN IMMEDIATE');
       try {
         const { number, rows, deeds = [], dropped, wholeAt = now, polled } = batch;
-        const counted = database.prepare(numbered(WRITER.countBatch)).all(writer, now, wholeAt, number, rows.length);
-        if (counted.length > 0) {
-          add(database, rows);
-          database.prepare(ADD_DEEDS).run(deedsJson(deeds));
-        }
-        if (counted.length > 0 && dropped > 0)
-          database.prepare(numbered(WRITER.noteDropped)).run(`${writer} ${number}`, this.#wholeAt, now, dropped);
-        this.#tidy(database, now, hasLate(rows, Date.parse(now)));
-        for (const { text, values } of noteFellows(polled)) database.prepare(numbered(text)).run(...values);
+        const isNew = run(database, countBatch(writer, now, wholeAt, number, rows.length)).length > 0;
+        const added = [
+          insertRows(SQLITE, 'deliveries', DELIVERIES, rows.map(valuesOf)),
+          ...countRows(SQLITE, rows),
+          addDeeds(SQLITE, deeds),
+          ...(dropped > 0 ? [noteDropped(`${writer} ${number}`, this.#wholeAt, now, dropped)] : []),
+        ];
+        const expired = this.#expired(now, hasLate(rows, Date.parse(now)));
+        for (const one of [...(isNew ? added : []), ...expired, ...noteFellows(polled)]) run(database, one);
         database.exec('COMMIT');
         this.#wholeAt = now;
         this.#day = now.slice(0, DAY_LENGTH);
@@ -128,8 +112,7 @@ export class FileDeliveryStore implements DeliveryStore {
   /** The end is noted unless the file is busy just then. */
   async close(lostRows = 0): Promise<void> {
     try {
-      const now = new Date().toISOString();
-      if (lostRows === 0) this.#file.opened?.prepare(numbered(WRITER.end)).run(this.#options.writer, now);
+      if (lostRows === 0 && this.#file.opened !== undefined) run(this.#file.opened, endWriter(this.#options.writer));
     } catch {
       // Then it looks like a gap, for an hour.
     }
@@ -137,37 +120,29 @@ export class FileDeliveryStore implements DeliveryStore {
     await Promise.resolve();
   }
 
-  #tidy(database: LibsqlDatabase.Database, now: string, isLate: boolean): void {
+  /** The statements that remove what is too old. */
+  #expired(now: string, isLate: boolean): Sql[] {
     const first = new Date(Date.parse(now.slice(0, DAY_LENGTH)) - this.#options.retentionDays * DAY_MS).toISOString();
-    database.prepare(REMOVE_EXPIRED).run(first);
-    // These have no index by time.
-    if (this.#day === now.slice(0, DAY_LENGTH) && !isLate) return;
-    for (const { text, values } of tidyCounts(Date.parse(now), first)) database.prepare(numbered(text)).run(...values);
+    const rows = sql`DELETE FROM deliveries WHERE rowid IN (
+      SELECT rowid FROM deliveries WHERE at < ${first} LIMIT ${EXPIRED_ROWS})`;
+    // The others have no index by time.
+    return this.#day === now.slice(0, DAY_LENGTH) && !isLate ? [rows] : [rows, ...tidyCounts(Date.parse(now), first)];
   }
 }
 
-function add(database: LibsqlDatabase.Database, rows: readonly StoredRow[]): void {
-  // SQLite cuts a text at its NUL, and no search would find it.
-  const values = rows.map((row) => valuesOf(row).map((value) => textOf(value ?? null)));
-  database.prepare(ADD_ROWS).run(JSON.stringify(values));
-  for (const [table, rollups] of rollupsOf(rows)) {
-    const values = rollups.map((one) => [one.jobId, one.began, one.verdict, one.outcome, one.bucket, one.count]);
-    database.prepare(addRollups(table)).run(JSON.stringify(values));
-  }
+function run(database: LibsqlDatabase.Database, { text, values }: Sql): SqlRow[] {
+  return database.prepare(text).all(...values) as SqlRow[]; // Texts and numbers.
 }
 
 /** The delivery log in a folder, as it is read; with `mayWrite`, also to change it. */
 export function fileSql(folder: string, mayWrite = false): LogSql {
   const file = new OpenFile(folder, () => open(folder));
   return {
-    timeText: (column) => column,
-    minuteBefore: (column) => `strftime('%Y-%m-%dT%H:%M:%fZ', ${column}, '-1 minute')`,
-    // A cast takes the number that a text begins with.
-    instantOf: (column) => [`unixepoch(${secondsOf(column)})`, `CAST('0' || substr(${column}, 20) AS REAL)`],
-    query: async ({ text, values }) => {
+    ...SQLITE,
+    query: async (query) => {
       try {
         if (inodeOf(folder) === undefined) return []; // Opening it would make one.
-        return (await file.database()).prepare(numbered(text)).all(...values) as SqlRow[]; // Texts and numbers.
+        return run(await file.database(), query);
       } catch (error) {
         if (error instanceof Error && NO_TABLE.test(error.message)) return [];
         throw fileError(mayWrite ? 'written' : 'read', folder, error);
@@ -207,11 +182,6 @@ class OpenFile {
 
 function inodeOf(folder: string): number | undefined {
   return statSync(join(folder, LOG_FILE), { throwIfNoEntry: false })?.ino;
-}
-
-/** SQLite takes `$1` for a name. */
-function numbered(text: string): string {
-  return text.replaceAll(/\$(\d+)/g, '?$1');
 }
 
 async function openToWrite(folder: string): Promise<LibsqlDatabase.Database> {

@@ -65,30 +65,29 @@ export class LogWriter {
   }
 
   add(row: StoredRow): void {
-    const { mostRows = MOST_ROWS, counted } = this.#options;
-    if (this.#isClosed || this.#waiting.length >= mostRows) {
-      this.#dropped++;
-      counted?.('dropped', 1);
-      return;
-    }
-    const { exchange } = row;
-    const hasRoom = exchange === undefined || this.#exchanges + exchange.length <= MOST_EXCHANGES;
-    this.#exchanges += hasRoom ? lengthOf(row) : 0;
-    this.#waiting.push(hasRoom ? row : { ...row, exchange: undefined });
+    if (!this.#hasRoom(this.#waiting)) return;
+    const { exchange = '' } = row;
+    const isKept = this.#exchanges + exchange.length <= MOST_EXCHANGES;
+    if (isKept) this.#exchanges += exchange.length;
+    this.#waiting.push(isKept ? row : { ...row, exchange: undefined });
     if (this.#waiting.length >= BATCH_ROWS && this.#failures === 0) this.#writeNow();
     else this.#writeIn(EVERY_MS);
   }
 
   /** Adds what somebody did. Deeds have room of their own, which a flood of deliveries does not take. */
   addDeed(deed: StoredDeed): void {
-    const { mostRows = MOST_ROWS, counted } = this.#options;
-    if (this.#isClosed || this.#deeds.length >= mostRows) {
-      this.#dropped++;
-      counted?.('dropped', 1);
-      return;
-    }
+    if (!this.#hasRoom(this.#deeds)) return;
     this.#deeds.push(deed);
     this.#writeIn(EVERY_MS);
+  }
+
+  /** Otherwise counts it as dropped. */
+  #hasRoom({ length }: readonly unknown[]): boolean {
+    const { mostRows = MOST_ROWS, counted } = this.#options;
+    if (!this.#isClosed && length < mostRows) return true;
+    this.#dropped++;
+    counted?.('dropped', 1);
+    return false;
   }
 
   /** Writes what waits, for at most 5 s, and closes the store. */

@@ -4,9 +4,9 @@ import { definedOf } from '../domain/json.ts';
 import { NO_FAILURES } from '../domain/verdict.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import type { StoredDeed } from './delivery-store.ts';
-import { DEED_COLUMNS } from './deeds.ts';
 import { DeliveryLogError } from './log-error.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
+import { DEEDS, DELIVERY_FIELDS } from './tables.ts';
 
 /** An OpenTelemetry collector. */
 export interface LogCollector {
@@ -50,7 +50,7 @@ export class OtlpDeliveryStore implements DeliveryStore {
     let refused = 0;
     let part: string[] = [];
     let characters = 0;
-    for (const one of [...rows.map(recordOf), ...deeds.map(deedRecord)]) {
+    for (const one of [...rows.map(deliveryRecord), ...deeds.map(deedRecord)]) {
       const record = JSON.stringify(one);
       if (part.length > 0 && characters + record.length > MOST_CHARACTERS) {
         refused += await this.#send(part);
@@ -103,65 +103,46 @@ export class OtlpDeliveryStore implements DeliveryStore {
   }
 }
 
-const SERVICE = JSON.stringify({ attributes: attributesOf({ 'service.name': 'audience-triggers' }) });
+const SERVICE = JSON.stringify({ attributes: attributeOf('service.name', 'audience-triggers') });
 const HEAD = `{"resourceLogs":[{"resource":${SERVICE},"scopeLogs":[{"scope":{"name":"audience-triggers"},"logRecords":[`;
 const TAIL = ']}]}]}';
 
 /** A delivery as docs/delivery-log.md describes it. */
-function recordOf(row: StoredRow): object {
+function deliveryRecord(row: StoredRow): object {
   const { at, deliveryId, event, audience, verdict, status, code } = row;
-  const time = `${Date.parse(at)}000000`;
   const isFailure = verdict !== 'delivered' && !NO_FAILURES.includes(verdict);
-  return {
-    timeUnixNano: time,
-    observedTimeUnixNano: time,
-    severityNumber: isFailure ? WARN : INFO,
-    severityText: isFailure ? 'WARN' : 'INFO',
-    body: { stringValue: `${event} ${audience}: ${verdict} ${status ?? code ?? ''}`.trim() },
-    // The trigger's spans have the same.
-    traceId: deliveryId,
-    attributes: attributesOf({
-      'triggers.job_id': row.jobId,
-      'triggers.webhook_id': deliveryId,
-      'triggers.batch_id': row.batchId,
-      'triggers.user': row.user,
-      'triggers.audience': audience,
-      'triggers.event': event,
-      'triggers.at': row.triggerAt,
-      'triggers.attempt': row.attempt,
-      'triggers.sequence': row.sequence,
-      'triggers.verdict': verdict,
-      'triggers.lane': row.lane,
-      'triggers.duration_ms': Math.ceil(row.durationMs),
-      'triggers.worker': row.worker,
-      'triggers.answer': row.answer,
-      'triggers.exchange': row.exchange,
-      'http.request.body.size': row.requestBytes,
-      'http.response.status_code': status,
-      'error.type': code,
-    }),
-  };
+  const text = `${event} ${audience}: ${verdict} ${status ?? code ?? ''}`.trim();
+  const attributes = DELIVERY_FIELDS.flatMap(({ field, otlp }) => attributeOf(otlp, row[field]));
+  // The trigger's spans have the same.
+  return { ...recordOf(at, isFailure ? [WARN, 'WARN'] : [INFO, 'INFO'], text, attributes), traceId: deliveryId };
 }
 
 /** A deed: its attributes are its columns. */
 function deedRecord(deed: StoredDeed): object {
-  const columns = DEED_COLUMNS.map((column, i) => [column, deed[i] ?? undefined] as const);
-  const { at = '', kind = '', target = '', action = '' } = Object.fromEntries(columns);
+  const columns = Object.keys(DEEDS);
+  const [at = '', kind, target, action] = ['at', 'kind', 'target', 'action'].map(
+    (one) => deed[columns.indexOf(one)] ?? '',
+  );
+  const attributes = columns.flatMap((column, i) => attributeOf(`triggers.${column}`, deed[i]));
+  return recordOf(at, [INFO, 'INFO'], `${kind} ${target}: ${action}`, attributes);
+}
+
+type Severity = readonly [severityNumber: number, severityText: string];
+
+function recordOf(at: string, [severityNumber, severityText]: Severity, text: string, attributes: readonly object[]) {
   const time = `${Date.parse(at)}000000`;
   return {
     timeUnixNano: time,
     observedTimeUnixNano: time,
-    severityNumber: INFO,
-    severityText: 'INFO',
-    body: { stringValue: `${kind} ${target}: ${action}` },
-    attributes: attributesOf(Object.fromEntries(columns.map(([column, value]) => [`triggers.${column}`, value]))),
+    severityNumber,
+    severityText,
+    body: { stringValue: text },
+    attributes,
   };
 }
 
-/** @param values whole numbers and texts. */
-function attributesOf(values: Readonly<Record<string, string | number | undefined>>): object[] {
-  return Object.entries(definedOf(values)).map(([key, value]) => ({
-    key,
-    value: typeof value === 'string' ? { stringValue: value } : { intValue: String(value) },
-  }));
+/** An attribute, if it has a name and a value. */
+function attributeOf(key: string | undefined, value: string | number | null | undefined): object[] {
+  if (key === undefined || value == null) return [];
+  return [{ key, value: typeof value === 'string' ? { stringValue: value } : { intValue: String(Math.ceil(value)) } }];
 }

@@ -1,64 +1,28 @@
-import { makeDeeds } from './deeds.ts';
-import { ADD_TO_KNOWN, MAKE_INDEXES, type RollupTable } from './log-sql.ts';
+import { POSTGRES } from './postgres-sql.ts';
+import { DEEDS, DELIVERIES, INDEX_DEEDS, INDEX_DELIVERIES, makeTable, ROLLUP, ROLLUP_KEY, WRITERS } from './tables.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** Makes the tables, unless they are there. A partition has the deliveries of one day (UTC): its retention drops it whole. */
+/**
+ * Makes the tables, unless they are there, in the order in which a batch locks them: otherwise a worker that begins and one that writes could wait for each
+ * other. A partition has the deliveries of one day (UTC): its retention drops it whole.
+ */
 export const MAKE_TABLES = `
-CREATE TABLE IF NOT EXISTS deliveries (
-  at timestamptz NOT NULL,
-  job_id text NOT NULL,
-  delivery_id text COLLATE "C" NOT NULL,
-  batch_id text COLLATE "C",
-  person text NOT NULL,
-  audience text NOT NULL,
-  event text NOT NULL,
-  trigger_at text NOT NULL,
-  attempt integer NOT NULL,
-  verdict text NOT NULL,
-  status smallint,
-  code text,
-  duration_ms real NOT NULL,
-  request_bytes integer NOT NULL,
-  answer text,
-  worker text NOT NULL,
-  lane text NOT NULL,
-  sequence bigint NOT NULL DEFAULT 0,
-  exchange text
-) PARTITION BY RANGE (at);
+${makeTable(POSTGRES, 'deliveries', DELIVERIES)} PARTITION BY RANGE (at);
 -- For a table that 0.2.0 made. Even with IF NOT EXISTS, an ALTER would wait for all readers, and let others wait behind it.
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'deliveries'::regclass AND attname = 'sequence') THEN
-    ALTER TABLE deliveries ADD COLUMN sequence bigint NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN sequence ${DELIVERIES['sequence']};
   END IF;
 END $$;
-${MAKE_INDEXES}
-CREATE TABLE IF NOT EXISTS delivery_writers (
-  writer text PRIMARY KEY,
-  began_at timestamptz NOT NULL,
-  written_at timestamptz NOT NULL,
-  batches bigint NOT NULL,
-  rows bigint NOT NULL,
-  dropped bigint NOT NULL,
-  ended_at timestamptz
-);
-CREATE TABLE IF NOT EXISTS delivery_minutes (
-  job_id text, began bigint, verdict text, outcome text, bucket smallint, count bigint NOT NULL,
-  PRIMARY KEY (job_id, began, verdict, outcome, bucket)
-);
+${INDEX_DELIVERIES};
+${makeTable(POSTGRES, 'delivery_writers', WRITERS)};
+${makeTable(POSTGRES, 'delivery_minutes', ROLLUP, ROLLUP_KEY)};
 CREATE INDEX IF NOT EXISTS delivery_minutes_began ON delivery_minutes (began);
 CREATE TABLE IF NOT EXISTS delivery_hours (LIKE delivery_minutes INCLUDING ALL);
 CREATE TABLE IF NOT EXISTS delivery_days (LIKE delivery_minutes INCLUDING ALL);
-${makeDeeds('timestamptz')}`;
-
-/** Rollups as JSON ($1), added to those of a table. */
-export function addRollups(table: RollupTable): string {
-  return `
-INSERT INTO ${table} AS known (job_id, began, verdict, outcome, bucket, count)
-SELECT "jobId", began, verdict, outcome, bucket, count FROM json_to_recordset($1::json)
-  AS one ("jobId" text, began bigint, verdict text, outcome text, bucket smallint, count bigint)
-${ADD_TO_KNOWN}`;
-}
+${makeTable(POSTGRES, 'deeds', DEEDS)};
+${INDEX_DEEDS}`;
 
 /** Workers make tables and partitions one after another. The number is arbitrary; it only has to be the same everywhere. */
 export const LOCK_SCHEMA = 'SELECT pg_advisory_xact_lock(7314250911)';

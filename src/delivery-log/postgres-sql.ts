@@ -2,7 +2,7 @@ import { Pool } from 'pg';
 import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../postgres/connection.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { type LogSql, secondsOf, type TimeText } from './log-sql.ts';
+import { type Dialect, type LogSql, raw, secondsOf, type Sql, sql } from './log-sql.ts';
 import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';
 
 const CONNECTIONS = 4;
@@ -12,14 +12,22 @@ const NO_TABLE = '42P01';
 const READ_ONLY = { options: '-c default_transaction_read_only=on -c work_mem=32MB' };
 const AS_TEXT = { getTypeParser: () => (text: string | null) => text };
 
-export const POSTGRES_TIMES: TimeText = {
-  timeText: (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
-  minuteBefore: (column) => `${column} - interval '1 minute'`,
+export const POSTGRES: Dialect = {
+  types: { time: 'timestamptz', id: 'text COLLATE "C"' },
+  timeText: (column) => raw(`to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`),
+  minuteBefore: (column) => raw(`${column} - interval '1 minute'`),
   instantOf: (column) => [
-    `extract(epoch FROM (${secondsOf(column)})::timestamptz)`,
-    `('0' || coalesce(substring(${column} from '[.][0-9]+'), ''))::numeric`,
+    raw(`extract(epoch FROM (${secondsOf(column)})::timestamptz)`),
+    raw(`('0' || coalesce(substring(${column} from '[.][0-9]+'), ''))::numeric`),
   ],
+  elementsOf: (json) => sql`json_array_elements(${json}::json) AS one (value)`,
 };
+
+/** The statement with places as PostgreSQL names them. */
+export function numbered({ text, values }: Sql): { text: string; values: unknown[] } {
+  let places = 0;
+  return { text: text.replaceAll('?', () => `$${++places}`), values: [...values] };
+}
 
 /** The delivery log in PostgreSQL, as it is read; with `mayWrite`, also to change it. Does not connect yet. */
 export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
@@ -28,10 +36,10 @@ export function postgresSql(database: LogDatabase, mayWrite = false): LogSql {
   // A connection that ends while unused does not matter, but without a listener it would end the process.
   pool.on('error', () => undefined);
   return {
-    ...POSTGRES_TIMES,
-    query: async ({ text, values }) => {
+    ...POSTGRES,
+    query: async (query) => {
       try {
-        return (await pool.query({ text, values: [...values], types: AS_TEXT })).rows;
+        return (await pool.query({ ...numbered(query), types: AS_TEXT })).rows;
       } catch (error) {
         if (codeOf(error) === NO_TABLE) return [];
         throw new DeliveryLogError(mayWrite ? 'written' : 'read', `PostgreSQL, ${shown}`, postgresWords(error), error);

@@ -4,15 +4,15 @@ import { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { codeOf } from '../domain/errors.ts';
 import { postgresWords } from '../postgres/connection.ts';
-import { addDeeds, deedsJson } from './deeds.ts';
+import { addDeeds } from './deeds.ts';
 import { noteFellows } from './fellow-workers.ts';
 import { ASKED, type LogDatabase, logConnection } from './postgres-database.ts';
 import { DeliveryLogError } from './log-error.ts';
-import { COLUMNS, valuesOf, WRITER } from './log-sql.ts';
+import { countBatch, endWriter, noteDropped } from './log-gaps.ts';
+import type { Sql } from './log-sql.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
-import { hasLate, rollupsOf, tidyCounts } from './rollup.ts';
+import { countRows, hasLate, tidyCounts } from './rollup.ts';
 import {
-  addRollups,
   dayOf,
   expiredPartitions,
   firstDay,
@@ -22,6 +22,8 @@ import {
   partitionOf,
   PARTITIONS,
 } from './postgres-schema.ts';
+import { numbered, POSTGRES } from './postgres-sql.ts';
+import { DELIVERIES, valuesOf } from './tables.ts';
 
 export interface PostgresStoreOptions extends LogDatabase {
   /** Whole days of deliveries that are kept, besides today. */
@@ -30,7 +32,6 @@ export interface PostgresStoreOptions extends LogDatabase {
   readonly writer: string;
 }
 
-const ADD_DEEDS = addDeeds('json_array_elements($1::json) AS one (value)', '::timestamptz');
 const GOODBYE_MS = 1_000;
 /** The longest that readers may wait behind the end of a partition. */
 const DROP_LOCK_MS = 300;
@@ -71,19 +72,18 @@ export class PostgresDeliveryStore implements DeliveryStore {
       const first = firstDay(Date.now(), retentionDays);
       const rows = batch.rows.filter(({ at }) => at >= first);
       const isNewDay = await this.#makeDays(client, daysOf([now, ...rows.map(({ at }) => at)]));
+      const counted = countBatch(writer, now, wholeAt, number, rows.length);
       await client.query('BEGIN');
-      const counted = await client.query(WRITER.countBatch, [writer, now, wholeAt, number, rows.length]);
       // Otherwise the database has the batch: only its answer was lost.
-      if (counted.rows.length > 0) {
-        if (dropped > 0) await client.query(WRITER.noteDropped, [`${writer} ${number}`, this.#wholeAt, now, dropped]);
+      if ((await client.query(numbered(counted))).rows.length > 0) {
+        if (dropped > 0) await run(client, [noteDropped(`${writer} ${number}`, this.#wholeAt, now, dropped)]);
         if (rows.length > 0) await copy(client, rows);
-        for (const [table, rollups] of rollupsOf(rows))
-          await client.query(addRollups(table), [JSON.stringify(rollups)]);
-        if (deeds.length > 0) await client.query(ADD_DEEDS, [deedsJson(deeds)]);
+        await run(client, countRows(POSTGRES, rows));
+        if (deeds.length > 0) await run(client, [addDeeds(POSTGRES, deeds)]);
       }
       await client.query('COMMIT');
       // Each by itself: workers that note each other never wait in a circle.
-      for (const { text, values } of noteFellows(polled)) await client.query(text, [...values]);
+      await run(client, noteFellows(polled));
       if (isNewDay || hasLate(rows, Date.parse(now))) await this.#tidy(client);
       this.#wholeAt = now;
       return 0;
@@ -104,9 +104,7 @@ export class PostgresDeliveryStore implements DeliveryStore {
     this.#isClosed = true;
     const late = setTimeout(() => this.#drop(), GOODBYE_MS);
     if (lostRows === 0)
-      await this.#connected?.client
-        .query(WRITER.end, [this.#options.writer, new Date().toISOString()])
-        .catch(() => undefined);
+      await this.#connected?.client.query(numbered(endWriter(this.#options.writer))).catch(() => undefined);
     clearTimeout(late);
     this.#drop();
   }
@@ -161,12 +159,16 @@ export class PostgresDeliveryStore implements DeliveryStore {
       for (const name of expiredPartitions(await partitionsOf(client), now, this.#options.retentionDays))
         await client.query(`DROP TABLE ${name}`);
       const first = `${firstDay(now, this.#options.retentionDays)}T00:00:00Z`;
-      for (const { text, values } of tidyCounts(now, first)) await client.query(text, [...values]);
+      await run(client, tidyCounts(now, first));
     } catch (error) {
       if (codeOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     }
     await client.query('SET lock_timeout = 0');
   }
+}
+
+async function run(client: Client, statements: readonly Sql[]): Promise<void> {
+  for (const statement of statements) await client.query(numbered(statement));
 }
 
 async function partitionsOf(client: Client): Promise<string[]> {
@@ -180,7 +182,7 @@ function daysOf(times: readonly string[]): string[] {
 }
 
 async function copy(client: Client, rows: readonly StoredRow[]): Promise<void> {
-  const stream = client.query(copyFrom(`COPY deliveries (${COLUMNS.join(', ')}) FROM STDIN`));
+  const stream = client.query(copyFrom(`COPY deliveries (${Object.keys(DELIVERIES).join(', ')}) FROM STDIN`));
   // Tabs between values, \\N for none.
   const lines = rows.map((row) => valuesOf(row).map(escaped).join('\t'));
   stream.end([...lines, ''].join('\n'));

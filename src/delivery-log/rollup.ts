@@ -1,24 +1,19 @@
 import type { DeliveryRow } from '../contract/delivery.ts';
-import { type RollupTable, type SqlQuery, WRITER } from './log-sql.ts';
+import { keepFrom } from './log-gaps.ts';
+import { type Dialect, raw, type Sql, sql } from './log-sql.ts';
+import { insertRows, ROLLUP, ROLLUP_KEY } from './tables.ts';
 
-/** Attempts that began in the same minute or hour, with the same outcome and about the same duration. */
-export interface Rollup {
-  /** When the minute or hour began, epoch seconds. */
-  readonly began: number;
-  readonly jobId: string;
-  readonly verdict: DeliveryRow['verdict'];
-  /** The status or the code. */
-  readonly outcome: string;
-  /** See `bucketOf`. */
-  readonly bucket: number;
-  count: number;
-}
+/**
+ * Attempts that began in the same period, with the same outcome (the status or the code) and about the same duration (see `bucketOf`), in the order of
+ * the columns. `began`: epoch seconds.
+ */
+type Rollup = readonly [jobId: string, began: number, verdict: string, outcome: string, bucket: number, count: number];
 
 const DAY_SECONDS = 86_400;
 
 /** How long the periods of a table last, and how long they are kept. */
-interface RollupPeriod {
-  readonly table: RollupTable;
+export interface RollupPeriod {
+  readonly table: string;
   readonly seconds: number;
   readonly keptDays: number;
 }
@@ -30,26 +25,33 @@ export const DAYS: RollupPeriod = { table: 'delivery_days', seconds: DAY_SECONDS
 /** Rows may come late by so much, and are still counted in their day. */
 const LATE_DAYS = 8;
 
-/** Counts rows for each table. They are in order, so that two writers never wait for each other's. */
-export function rollupsOf(rows: readonly DeliveryRow[]): (readonly [RollupTable, Rollup[]])[] {
-  const minutes = inOrder(byMinute(rows));
-  return [
+/** The statements that count rows. They are in order, so that two writers never wait for each other's. */
+export function countRows(dialect: Dialect, rows: readonly DeliveryRow[]): Sql[] {
+  if (rows.length === 0) return [];
+  const minutes = summed(MINUTES, rows.map(rollupOf));
+  const tables = [
     [MINUTES.table, minutes],
-    [HOURS.table, inOrder(byHour(minutes))],
-  ];
+    [HOURS.table, summed(HOURS, minutes)],
+  ] as const;
+  return tables.map(
+    ([table, rollups]) =>
+      sql`${insertRows(dialect, table, ROLLUP, rollups)}
+        ON CONFLICT (${raw(ROLLUP_KEY)}) DO UPDATE SET count = known.count + excluded.count`,
+  );
 }
 
 /** The statements that remove expired counts, deeds and names of writers, sum up days, and note since when rows are kept. @param now epoch ms. */
-export function tidyCounts(now: number, keptFrom: string): SqlQuery[] {
-  const counts = [MINUTES, HOURS, DAYS].map(({ table, keptDays }) => ({
-    text: `DELETE FROM ${table} WHERE began < $1`,
-    values: [Math.floor(now / 1000) - keptDays * DAY_SECONDS],
-  }));
+export function tidyCounts(now: number, keptFrom: string): Sql[] {
+  const counts = [MINUTES, HOURS, DAYS].map(
+    ({ table, keptDays }) =>
+      sql`DELETE FROM ${raw(table)} WHERE began < ${Math.floor(now / 1000) - keptDays * DAY_SECONDS}`,
+  );
   const first = new Date(now - HOURS.keptDays * DAY_SECONDS * 1000).toISOString();
-  const others = ['deeds WHERE at', 'delivery_writers WHERE written_at'];
-  const expired = others.map((of) => ({ text: `DELETE FROM ${of} < $1`, values: [first] }));
-  const kept = { text: WRITER.keepFrom, values: [keptFrom, new Date(now).toISOString()] };
-  return [...counts, ...expired, sumDays(now), kept];
+  const expired = [
+    sql`DELETE FROM deeds WHERE at < ${first}`,
+    sql`DELETE FROM delivery_writers WHERE written_at < ${first}`,
+  ];
+  return [...counts, ...expired, sumDays(now), keepFrom(keptFrom, new Date(now).toISOString())];
 }
 
 /** Days before this one are read from their sums. Epoch seconds. @param now epoch ms. */
@@ -64,14 +66,15 @@ export function hasLate(rows: readonly DeliveryRow[], now: number): boolean {
 }
 
 /** Sums up the days before this one. In order: two workers may do so at once. */
-function sumDays(now: number): SqlQuery {
-  const text = `
-INSERT INTO ${DAYS.table} AS known (job_id, began, verdict, outcome, bucket, count)
-SELECT job_id, began / ${DAY_SECONDS} * ${DAY_SECONDS}, verdict, outcome, bucket, sum(count) FROM ${HOURS.table}
-WHERE began >= (SELECT coalesce(max(began), 0) FROM ${DAYS.table}) - ${LATE_DAYS * DAY_SECONDS} AND began < $1
-GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-ON CONFLICT (job_id, began, verdict, outcome, bucket) DO UPDATE SET count = excluded.count`;
-  return { text, values: [beginOf(now / 1000, DAYS)] };
+function sumDays(now: number): Sql {
+  const [days, hours] = [raw(DAYS.table), raw(HOURS.table)];
+  const began = raw(`began / ${DAY_SECONDS} * ${DAY_SECONDS}`);
+  return sql`INSERT INTO ${days} AS known (job_id, began, verdict, outcome, bucket, count)
+    SELECT job_id, ${began}, verdict, outcome, bucket, sum(count) FROM ${hours}
+    WHERE began >= (SELECT coalesce(max(began), 0) FROM ${days}) - ${raw(`${LATE_DAYS * DAY_SECONDS}`)}
+      AND began < ${beginOf(now / 1000, DAYS)}
+    GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (${raw(ROLLUP_KEY)}) DO UPDATE SET count = excluded.count`;
 }
 
 /** No request was made. */
@@ -89,49 +92,23 @@ function middleOf(bucket: number): number {
   return 2 ** (bucket / BUCKETS_PER_DOUBLING);
 }
 
-/** By what they have in common. This is done with each delivery. */
-function byMinute(rows: readonly DeliveryRow[]): Map<string, Rollup> {
-  const rollups = new Map<string, Rollup>();
-  for (const { at, jobId, verdict, status, code = '', durationMs } of rows) {
-    const bucket = bucketOf(durationMs);
-    const key = `${jobId} ${at.slice(0, MINUTE_LENGTH)} ${verdict} ${status ?? code} ${bucket}`;
-    const known = rollups.get(key);
-    if (known === undefined)
-      rollups.set(key, {
-        began: beginOf(Date.parse(at) / 1000, MINUTES),
-        jobId,
-        verdict,
-        outcome: String(status ?? code),
-        bucket,
-        count: 1,
-      });
-    else known.count++;
-  }
-  return rollups;
+function rollupOf({ at, jobId, verdict, status, code = '', durationMs }: DeliveryRow): Rollup {
+  return [jobId, Date.parse(at) / 1000, verdict, String(status ?? code), bucketOf(durationMs), 1];
 }
 
-/** The date and the minute of an RFC 3339 time in UTC. */
-const MINUTE_LENGTH = '2026-11-30T12:00'.length;
-
-function byHour(minutes: readonly Rollup[]): Map<string, Rollup> {
-  const rollups = new Map<string, Rollup>();
-  for (const minute of minutes) {
-    const { jobId, verdict, outcome, bucket, count } = minute;
-    const began = beginOf(minute.began, HOURS);
+/** Adds up what falls into the same period. This is done with each delivery. */
+function summed(period: RollupPeriod, counted: readonly Rollup[]): Rollup[] {
+  const sums = new Map<string, Rollup>();
+  for (const [jobId, at, verdict, outcome, bucket, count] of counted) {
+    const began = beginOf(at, period);
     const key = `${jobId} ${began} ${verdict} ${outcome} ${bucket}`;
-    const known = rollups.get(key);
-    if (known === undefined) rollups.set(key, { ...minute, began });
-    else known.count += count;
+    sums.set(key, [jobId, began, verdict, outcome, bucket, count + (sums.get(key)?.[5] ?? 0)]);
   }
-  return rollups;
+  return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
 }
 
 function beginOf(seconds: number, period: RollupPeriod): number {
   return Math.floor(seconds / period.seconds) * period.seconds;
-}
-
-function inOrder(rollups: ReadonlyMap<string, Rollup>): Rollup[] {
-  return [...rollups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, rollup]) => rollup);
 }
 
 /** The duration, in ms and to within 10 %, that this share of the requests did not exceed; undefined: there were none. */

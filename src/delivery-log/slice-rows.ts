@@ -1,10 +1,12 @@
 import type { DeliveryLog } from '../activities/slice-telemetry.ts';
 import type { Exchange } from '../contract/delivery.ts';
+import type { SupersededTrigger } from '../contract/holder.ts';
 import type { SliceTrigger } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { laneOf, nextAttempt, supersededText } from '../domain/slice.ts';
 import { sha256 } from '../webhook/sha256.ts';
 import { storedDeed } from './deeds.ts';
+import type { StoredRow } from './delivery-store.ts';
 import type { LogWriter } from './log-writer.ts';
 
 /** Which requests are kept, of those that made an attempt. */
@@ -25,44 +27,41 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
     sliceBegan: (slice, jobId, scheduledAtMs) => {
       const slugs = new Map(slice.audiences.map(({ id, slug }) => [id, slug]));
       const { subscriptionId } = slice.settings;
-      const addSuperseded = (by: SliceTrigger, sequence: number): void => {
-        if (by.superseded === undefined) return;
-        const { event, at, attempts = 0, replay } = by.superseded;
-        const { user, audience } = by;
-        writer.add({
-          at: timeNow(),
-          jobId,
-          deliveryId: deliveryId(subscriptionId, { user, audience, event, at }, sha256),
-          user,
-          audience: slugs.get(audience) ?? audience,
-          event,
-          triggerAt: at,
-          attempt: attempts,
-          verdict: 'superseded',
-          durationMs: 0,
-          requestBytes: 0,
-          answer: supersededText(by),
-          worker,
-          lane: replay === true ? 'replay' : 'backfill',
-          sequence,
-        });
-      };
+      const rowOf = (trigger: SliceTrigger, index: number) => ({
+        at: new Date().toISOString(),
+        jobId,
+        user: trigger.user,
+        audience: slugs.get(trigger.audience) ?? trigger.audience,
+        worker,
+        sequence: sequenceOf(scheduledAtMs, index),
+      });
+      const superseded = (
+        by: SliceTrigger,
+        index: number,
+        { event, at, attempts = 0, replay }: SupersededTrigger,
+      ): StoredRow => ({
+        ...rowOf(by, index),
+        deliveryId: deliveryId(subscriptionId, { user: by.user, audience: by.audience, event, at }, sha256),
+        event,
+        triggerAt: at,
+        attempt: attempts,
+        verdict: 'superseded',
+        durationMs: 0,
+        requestBytes: 0,
+        answer: supersededText(by),
+        lane: replay === true ? 'replay' : 'backfill',
+      });
       return {
         wantsExchange: (verdict) => verdict !== 'delivered' || bodies === 'all',
         attempted: (index, { status, code, answer, durationMs }, verdict, request) => {
           const trigger = slice.triggers[index];
           if (trigger === undefined) return;
           const exchange = request?.exchange;
-          const sequence = sequenceOf(scheduledAtMs, index);
-          addSuperseded(trigger, sequence);
-          // One literal: this is done for each delivery.
+          if (trigger.superseded !== undefined) writer.add(superseded(trigger, index, trigger.superseded));
           writer.add({
-            at: timeNow(),
-            jobId,
+            ...rowOf(trigger, index),
             deliveryId: request?.id ?? deliveryId(subscriptionId, trigger, sha256),
             batchId: request?.batchId,
-            user: trigger.user,
-            audience: slugs.get(trigger.audience) ?? trigger.audience,
             event: trigger.event,
             triggerAt: trigger.at,
             attempt: nextAttempt(trigger),
@@ -73,9 +72,7 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
             requestBytes: request?.bytes ?? 0,
             // Without a request, it is a text of ours.
             answer: seal === undefined || request === undefined ? (exchange?.response?.body ?? answer) : undefined,
-            worker,
             lane: laneOf(slice, trigger),
-            sequence,
             exchange: exchange && textOf(exchange),
           });
         },
@@ -87,17 +84,6 @@ export function deliveryLogOf({ worker, bodies, seal, writer }: SliceRowsOptions
     const text = JSON.stringify(bodies === 'none' ? { response } : { request, response });
     return seal === undefined ? text : seal(text);
   }
-}
-
-let [lastSecond, beginning] = [0, ''];
-
-/** Making the whole text for each row would cost as much as all else of it. */
-function timeNow(): string {
-  const nowMs = Date.now();
-  const second = Math.floor(nowMs / 1_000);
-  if (second !== lastSecond)
-    [lastSecond, beginning] = [second, new Date(nowMs).toISOString().slice(0, '2026-11-30T10:00:00.'.length)];
-  return `${beginning}${String(nowMs % 1_000).padStart(3, '0')}Z`;
 }
 
 /** A slice has at most as many triggers. */

@@ -1,8 +1,9 @@
 import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../contract/delivery.ts';
+import { definedOf } from '../domain/json.ts';
 import { NO_FAILURES } from '../domain/verdict.ts';
-import { conditionsOf, newValues } from './delivery-query.ts';
-import type { RollupTable, SqlQuery, SqlRow } from './log-sql.ts';
-import { DAYS, firstUnsummed, HOURS, MINUTES, percentileMs } from './rollup.ts';
+import { conditionsOf } from './delivery-query.ts';
+import { raw, type Sql, sql, type SqlRow, where } from './log-sql.ts';
+import { DAYS, firstUnsummed, HOURS, MINUTES, percentileMs, type RollupPeriod } from './rollup.ts';
 
 const DAY_SECONDS = 86_400;
 /** A month is then read by days. */
@@ -30,10 +31,7 @@ export function isByDays({ step }: StatsWindow): boolean {
 }
 
 /** The statement that says until when days are summed up, in epoch seconds. A log that only 0.1.0 has written has no such sums. */
-export const SUMMED_UNTIL: SqlQuery = {
-  text: `SELECT max(began) + ${DAYS.seconds} AS summed FROM ${DAYS.table}`,
-  values: [],
-};
+export const SUMMED_UNTIL = raw(`SELECT max(began) + ${DAYS.seconds} AS summed FROM ${DAYS.table}`);
 
 /** The statement that counts attempts by step or by job, outcome and duration. @param summed the answer of `SUMMED_UNTIL`, for a window by days. */
 export function statsQuery(
@@ -42,33 +40,21 @@ export function statsQuery(
   by: 'step' | 'job',
   now: number,
   summed: number,
-): SqlQuery {
+): Sql {
   const { from, to, step } = window;
   // Minutes are not kept for as long as hours.
   const isInHours = step % HOURS.seconds === 0 || from < now / 1000 - MINUTES.keptDays * DAY_SECONDS;
-  const group = by === 'job' ? 'job_id' : `began / ${step} * ${step}`;
-  const { values, value } = newValues();
-  const conditions = conditionsOf({ jobId, onlyJobs }, value);
-  const rowsOf = (table: RollupTable, since: number, until: number): string =>
-    `SELECT job_id, began, verdict, outcome, bucket, count FROM ${table}
-WHERE ${[...conditions, `began >= ${value(since)}`, `began < ${value(until)}`].join(' AND ')}`;
+  const rowsOf = ({ table }: RollupPeriod, since: number, until: number): Sql =>
+    sql`SELECT job_id, began, verdict, outcome, bucket, count FROM ${raw(table)}
+      ${where([...conditionsOf({ jobId, onlyJobs }), sql`began >= ${since}`, sql`began < ${until}`])}`;
   // Only the hours say enough of the last days, and of one that is not wanted whole.
   const lastDay = Math.min(summed, firstUnsummed(now), Math.floor(to / DAY_SECONDS) * DAY_SECONDS);
   const rows =
     isByDays(window) && from < lastDay
-      ? `${rowsOf(DAYS.table, from, lastDay)} UNION ALL ${rowsOf(HOURS.table, lastDay, to)}`
-      : rowsOf((isInHours ? HOURS : MINUTES).table, from, to);
-  return {
-    text: `SELECT ${group} AS part, verdict, outcome, bucket, sum(count) AS count FROM (${rows}) AS counts
-GROUP BY 1, verdict, outcome, bucket`,
-    values,
-  };
-}
-
-interface Tally {
-  delivered: number;
-  readonly failedBy: Map<string, number>;
-  readonly buckets: Map<number, number>;
+      ? sql`${rowsOf(DAYS, from, lastDay)} UNION ALL ${rowsOf(HOURS, lastDay, to)}`
+      : rowsOf(isInHours ? HOURS : MINUTES, from, to);
+  return sql`SELECT ${raw(by === 'job' ? 'job_id' : `began / ${step} * ${step}`)} AS part,
+    verdict, outcome, bucket, sum(count) AS count FROM (${rows}) AS counts GROUP BY 1, verdict, outcome, bucket`;
 }
 
 /** Makes the answer of the rows by step and by job. */
@@ -78,48 +64,47 @@ export function statsOf(
   byStep: readonly SqlRow[],
   byJob: readonly SqlRow[],
 ): Omit<DeliveryStats, 'gaps'> {
-  const points = [...tallied(byStep)]
-    .map(([part, tally]) => ({ at: new Date(Number(part) * 1000).toISOString(), ...countsOf([tally]) }))
+  const points = [...partsOf(byStep)]
+    .map(([part, rows]) => ({ at: new Date(Number(part) * 1000).toISOString(), ...countsOf(rows) }))
     .sort((a, b) => (a.at < b.at ? -1 : 1));
-  const parts = [...tallied(byJob)];
-  const jobs = parts.map(([jobId, tally]) => ({ jobId, ...countsOf([tally]) }));
+  const jobs = [...partsOf(byJob)].map(([jobId, rows]) => ({ jobId, ...countsOf(rows) }));
   jobs.sort((a, b) => b.failed - a.failed || b.delivered - a.delivered);
-  return { since, until, stepSeconds: step, total: countsOf(parts.map(([, tally]) => tally)), points, jobs };
+  return { since, until, stepSeconds: step, total: countsOf(byJob.filter(isCounted)), points, jobs };
 }
 
-function tallied(rows: readonly SqlRow[]): Map<string, Tally> {
-  const tallies = new Map<string, Tally>();
-  for (const { part, verdict, outcome, bucket, count } of rows) {
-    if (NO_FAILURES.includes(String(verdict))) continue;
-    const key = String(part);
-    const tally = tallies.get(key) ?? { delivered: 0, failedBy: new Map<string, number>(), buckets: new Map() };
-    tallies.set(key, tally);
-    const many = Number(count);
-    if (verdict === 'delivered') tally.delivered += many;
-    else add(tally.failedBy, String(outcome), many);
-    add(tally.buckets, Number(bucket), many);
+function partsOf(rows: readonly SqlRow[]): Map<string, SqlRow[]> {
+  const parts = new Map<string, SqlRow[]>();
+  for (const row of rows.filter(isCounted)) {
+    const part = String(row['part']);
+    const known = parts.get(part);
+    if (known === undefined) parts.set(part, [row]);
+    else known.push(row);
   }
-  return tallies;
+  return parts;
+}
+
+function isCounted({ verdict }: SqlRow): boolean {
+  return !NO_FAILURES.includes(String(verdict));
+}
+
+function countsOf(rows: readonly SqlRow[]): DeliveryCounts {
+  let delivered = 0;
+  const failedBy = new Map<string, number>();
+  const buckets = new Map<number, number>();
+  for (const { verdict, outcome, bucket, count } of rows) {
+    if (verdict === 'delivered') delivered += Number(count);
+    else add(failedBy, String(outcome), Number(count));
+    add(buckets, Number(bucket), Number(count));
+  }
+  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((share) => percentileMs(buckets, share));
+  return {
+    delivered,
+    failed: [...failedBy.values()].reduce((sum, many) => sum + many, 0),
+    failedBy: Object.fromEntries([...failedBy].sort(([, a], [, b]) => b - a)),
+    ...definedOf({ p50Ms, p95Ms, p99Ms }),
+  };
 }
 
 function add<Key>(counts: Map<Key, number>, key: Key, many: number): void {
   counts.set(key, (counts.get(key) ?? 0) + many);
-}
-
-function countsOf(tallies: readonly Tally[]): DeliveryCounts {
-  const failedBy = new Map<string, number>();
-  const buckets = new Map<number, number>();
-  for (const tally of tallies) {
-    for (const [outcome, many] of tally.failedBy) add(failedBy, outcome, many);
-    for (const [bucket, many] of tally.buckets) add(buckets, bucket, many);
-  }
-  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((share) => percentileMs(buckets, share));
-  return {
-    delivered: tallies.reduce((sum, { delivered }) => sum + delivered, 0),
-    failed: [...failedBy.values()].reduce((sum, many) => sum + many, 0),
-    failedBy: Object.fromEntries([...failedBy].sort(([, a], [, b]) => b - a)),
-    ...(p50Ms === undefined ? {} : { p50Ms }),
-    ...(p95Ms === undefined ? {} : { p95Ms }),
-    ...(p99Ms === undefined ? {} : { p99Ms }),
-  };
 }

@@ -4,6 +4,7 @@ import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts
 import { deliveryQuery } from '../../src/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
 import { fileSql } from '../../src/delivery-log/file-log.ts';
+import { sql } from '../../src/delivery-log/log-sql.ts';
 import { newWriter } from '../../src/delivery-log/fellow-workers.ts';
 import { openDeliveryReader, openDeliveryStore, openLogWriter } from '../../src/delivery-log/open-log.ts';
 import { postgresSql } from '../../src/delivery-log/postgres-sql.ts';
@@ -11,7 +12,7 @@ import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/patience.ts';
 import { aDelivery } from './a-delivery.ts';
-import { POSTGRES_TIMES } from '../../src/delivery-log/postgres-sql.ts';
+import { numbered, POSTGRES } from '../../src/delivery-log/postgres-sql.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
@@ -244,9 +245,9 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
       (await reader.gaps({ since: iso(since) }, { of })).map((gap) => [gap.why, gap.until]);
     await store.write({ number: 1, rows: [], dropped: 0 });
     await store.close();
-    const sql = place.folder === undefined ? postgresSql(place, true) : fileSql(place.folder, true);
-    await sql.query({ text: 'UPDATE delivery_writers SET began_at = $1 WHERE batches > 0', values: [iso(made)] });
-    await sql.close();
+    const log = place.folder === undefined ? postgresSql(place, true) : fileSql(place.folder, true);
+    await log.query(sql`UPDATE delivery_writers SET began_at = ${iso(made)} WHERE batches > 0`);
+    await log.close();
     expect(await begins(made - 1, 'rows')).toEqual([['begins', iso(made)]]);
     expect(await begins(made, 'rows')).toEqual([]);
     const later = openDeliveryStore({ ...place, retentionDays: 2 }, '9@there 0d');
@@ -345,7 +346,7 @@ test('a log that was kept without sums of days is counted at once, and summed up
 
 test('a page of some days reads no other partition', async () => {
   const filter = { since: '2026-11-10T00:00:00Z', until: '2026-11-12T00:00:00Z' };
-  const { text, values } = deliveryQuery(POSTGRES_TIMES, filter, 50);
+  const { text, values } = numbered(deliveryQuery(POSTGRES, filter, 50));
   const plan = await database.query(`EXPLAIN ${text}`, values);
   const partitions = plan.flatMap((line) => String(line['QUERY PLAN']).match(/deliveries_2026\d{4}\b/g) ?? []);
   expect([...new Set(partitions)].toSorted()).toEqual(['deliveries_20261110', 'deliveries_20261111']);

@@ -6,7 +6,7 @@ import { toldQuery } from '../../src/delivery-log/told-query.ts';
 import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { TestPostgres } from '../support/postgres.ts';
-import { POSTGRES_TIMES } from '../../src/delivery-log/postgres-sql.ts';
+import { numbered, POSTGRES } from '../../src/delivery-log/postgres-sql.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
@@ -173,7 +173,7 @@ test('rows of a person who was told often are read once, not once for each of th
   await store.write({ number: 1, rows, dropped: 0 });
   await store.close();
   await often.query('ANALYZE deliveries');
-  const { text, values } = toldQuery(POSTGRES_TIMES, { ...QUERY, until: at(1_500) }, 1_000);
+  const { text, values } = numbered(toldQuery(POSTGRES, { ...QUERY, until: at(1_500) }, 1_000));
   const plan = await often.query(`EXPLAIN (ANALYZE, TIMING off) ${text}`, values);
   const lines = plan.map((line) => String(line['QUERY PLAN']));
   const removed = lines.flatMap((line) => /Rows Removed by (?:\w+ )*Filter: (\d+)/.exec(line)?.[1] ?? []);
