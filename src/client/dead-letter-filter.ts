@@ -33,11 +33,11 @@ export function filterProblem({ failure, ...names }: DeadLetterFilter): string |
 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 
-type WhichLetters = 'waiting' | 'terminated' | 'all';
+type WhichLetters = 'waiting' | 'undecided' | 'all';
 
 const STATUSES: Readonly<Record<WhichLetters, readonly string[]>> = {
   waiting: ["ExecutionStatus = 'Running'"],
-  terminated: ["ExecutionStatus IN ('Terminated', 'Canceled', 'TimedOut')"],
+  undecided: ["ExecutionStatus IN ('Running', 'Terminated', 'Canceled', 'TimedOut')"],
   all: [],
 };
 
@@ -45,7 +45,7 @@ const STATUSES: Readonly<Record<WhichLetters, readonly string[]>> = {
  * The visibility query for a filter. It finds all that match and, where the server cannot tell, others too; `isMeant` then drops those.
  *
  * @param missing search attributes that the namespace does not have.
- * @param which `terminated`: those whose workflows somebody ended in Temporal. `all`: as many as the server still keeps.
+ * @param which `undecided`: also those whose workflows somebody ended in Temporal. `all`: as many as the server still keeps.
  */
 export function queryOf(
   filter: DeadLetterFilter,

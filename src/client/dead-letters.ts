@@ -225,14 +225,20 @@ export class DeadLetters {
     await refuseUnknownNames(this.#client, this.#taskQueue, filter, (names) => this.#waits(names), inSource);
   }
 
-  /**
-   * As `list`, but accepts names that nobody knows.
-   * @param which `terminated`: instead, those whose workflows somebody ended in Temporal.
-   */
-  async *waiting(
+  /** As `list`, but accepts names that nobody knows. */
+  async *waiting(filter: DeadLetterFilter): AsyncGenerator<DeadLetterSummary> {
+    for await (const [letter] of this.#found(filter, 'waiting')) yield letter;
+  }
+
+  /** As `waiting`, and with them those whose workflows somebody ended in Temporal. */
+  undecided(filter: DeadLetterFilter): AsyncGenerator<[DeadLetterSummary, 'waiting' | 'terminated']> {
+    return this.#found(filter, 'undecided');
+  }
+
+  async *#found(
     filter: DeadLetterFilter,
-    which: 'waiting' | 'terminated' = 'waiting',
-  ): AsyncGenerator<DeadLetterSummary> {
+    which: 'waiting' | 'undecided',
+  ): AsyncGenerator<[DeadLetterSummary, 'waiting' | 'terminated']> {
     checkOptions('deadLetterFilter', filter);
     const problem = filterProblem(filter);
     if (problem !== undefined) throw new InvalidFilter(problem);
@@ -246,7 +252,8 @@ export class DeadLetters {
       if (missingKeyReason([run.memo?.['job']]) !== undefined) {
         // Dead letters of other workers may have keys of their own, and are not asked for here.
         if (run.taskQueue === this.#taskQueue) unreadable ??= summary.id;
-      } else if (isMeant(filter, { ...summary, failureCode: run.typedSearchAttributes.get(FAILURE) })) yield summary;
+      } else if (isMeant(filter, { ...summary, failureCode: run.typedSearchAttributes.get(FAILURE) }))
+        yield [summary, isOpen(run) ? 'waiting' : 'terminated'];
     }
     // Its answer cannot be read either: the error says which key is missing.
     if (unreadable !== undefined) await this.#status(unreadable);

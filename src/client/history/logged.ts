@@ -50,11 +50,10 @@ export async function* loggedTrace(
   const onUnread = (error: unknown): void => {
     unread = `Dead letters could not be read: ${whyUnread(error, isNamed)}`;
   };
-  const [rows, listed, letters, ended] = await Promise.all([
+  const [rows, listed, letters] = await Promise.all([
     lastRows(log, definedOf({ user, jobId, onlyJobs, since: since?.toISOString() })),
     jobId === undefined ? jobsOf(client, taskQueue, onlyJobs) : new Map<string, undefined>([[jobId, undefined]]),
     lettersOf(client, taskQueue, jobId, user, onUnread),
-    lettersOf(client, taskQueue, jobId, user, onUnread, 'terminated'),
   ]);
   if (jobId !== undefined && rows.length === 0) await describeExecution(client, jobId);
   // The server may no longer know a job that the log knows.
@@ -63,12 +62,9 @@ export async function* loggedTrace(
     ...[...listed].slice(0, MOST_JOBS),
   ]);
   const [decided, standings] = await Promise.all([decidedLetters(log, rows), standingsOf(client, jobs, user, isNamed)]);
-  const told: TraceEvent[] = [
-    ...rows.toReversed().map(attemptedIn),
-    ...decided,
-    ...letters.values(),
-    ...ended.values(),
-  ].sort((a, b) => (a.at < b.at ? -1 : 1));
+  const told: TraceEvent[] = [...rows.toReversed().map(attemptedIn), ...decided, ...letters.values()].sort((a, b) =>
+    a.at < b.at ? -1 : 1,
+  );
   for (const id of jobs.keys()) {
     const events = told.filter((event) => event.jobId === id);
     const now = standings.get(id);

@@ -20,7 +20,7 @@ import { knowsPerson, PersonTrace, type Traced } from '../../domain/person-trace
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
 import { ask } from '../asking.ts';
-import { DeadLetters, type DeadLetterSummary } from '../dead-letters.ts';
+import { DeadLetters } from '../dead-letters.ts';
 import { JobNotFound, NoWorker, WorkerFailed } from '../errors.ts';
 import { endedAs, isOpen, isStopped } from '../executions.ts';
 import { type ListedRun, newestRuns } from '../jobs/job-list.ts';
@@ -30,7 +30,7 @@ import { type JobRunTimes, runsOf } from './attempts.ts';
 import { runFacts } from '../events.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { type PersonTrigger, unpackTriggers } from '../../domain/job/queue/chain.ts';
-import { isRecord } from '../../domain/json.ts';
+import { definedOf, isRecord } from '../../domain/json.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 
 /** Enough for events that a history records late because the workflow was busy. */
@@ -261,7 +261,7 @@ async function* traceJob(
     if (Date.parse(event.at) >= sinceMs) yield event.kind === 'died' ? await settled(client, event) : event;
   }
   // They wait longer than a history may be kept.
-  yield* letters.values();
+  yield* [...letters.values()].filter(({ state }) => state === 'waiting');
   if (signal?.aborted === true) yield leftOut(jobId, OUT_OF_TIME);
   if (unreadable.count > 0)
     yield leftOut(jobId, `${unreadable.count} signals to it are encrypted with a key that is not here.`);
@@ -298,9 +298,9 @@ async function* onlyIfKnown(events: AsyncIterable<TraceEvent>): AsyncGenerator<T
 }
 
 /**
- * Returns the person's dead letters, of this job or of all, that wait for a decision, by id, oldest first.
+ * Returns the person's dead letters, of this job or of all, by id, oldest first: those that wait for a decision, and those whose workflows somebody ended in
+ * Temporal.
  * @param onUnread takes the error if some of this task queue could not be read
- * @param state `terminated`: those whose workflows somebody ended in Temporal
  */
 export async function lettersOf(
   client: Client,
@@ -310,28 +310,25 @@ export async function lettersOf(
   onUnread = (error: unknown): void => {
     throw error;
   },
-  state: 'waiting' | 'terminated' = 'waiting',
 ): Promise<Map<string, TriggerDied>> {
   const found: TriggerDied[] = [];
-  const take = (letter: DeadLetterSummary): void => {
-    const { id, event, audience, at, failure, attempts, diedAt, notice } = letter;
-    found.push({
-      kind: 'died',
-      jobId: letter.jobId,
-      at: diedAt,
-      deadLetterId: id,
-      event: event === 'exit' ? 'exit' : 'enter',
-      audience,
-      triggerAt: at,
-      failure,
-      attempts,
-      state,
-      ...(notice === undefined ? {} : { notice }),
-    });
-  };
   try {
-    const letters = new DeadLetters(() => client, taskQueue);
-    for await (const letter of letters.waiting({ jobId, user }, state)) take(letter);
+    for await (const [letter, state] of new DeadLetters(() => client, taskQueue).undecided({ jobId, user })) {
+      const { id, audience, failure, attempts, notice } = letter;
+      found.push({
+        kind: 'died',
+        jobId: letter.jobId,
+        at: letter.diedAt,
+        deadLetterId: id,
+        event: letter.event === 'exit' ? 'exit' : 'enter',
+        audience,
+        triggerAt: letter.at,
+        failure,
+        attempts,
+        state,
+        ...definedOf({ notice }),
+      });
+    }
   } catch (error) {
     onUnread(error);
   }
