@@ -19,6 +19,7 @@ import {
 } from './throttles/batching.ts';
 import { isRateTaken, pacedSize } from './throttles/request-rate.ts';
 import { slicePermits, sliceSize } from './throttles/slice-size.ts';
+import { NEVER } from './throttles/throttle.ts';
 import { barredUntil, firstsLeft, firstsLeftForMembers, spacedUntil, take } from './throttles/throttles.ts';
 
 /** While live triggers and a backfill are both waiting, one in this many slices goes to the backfill. */
@@ -285,7 +286,7 @@ function mostSlices(state: DispatcherState): number {
 function takesFromBackfill(state: DispatcherState, now: number): boolean {
   if (!mayTakeMembers(state, now)) return false;
   // A backfill gets only those first attempts that live triggers leave, where their number is limited.
-  const isTurn = firstsLeft(state, now) === Infinity && state.liveStreak >= BACKFILL_EVERY - 1;
+  const isTurn = firstsLeft(state, now) === NEVER && state.liveStreak >= BACKFILL_EVERY - 1;
   return isTurn || !mayTakeLive(state, now);
 }
 

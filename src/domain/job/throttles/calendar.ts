@@ -1,6 +1,5 @@
-import type { CalendarSettings } from '../../../contract/timing.ts';
-import { definedOf } from '../../json.ts';
-import type { Throttle, Throttled, ThrottledJob } from './throttle.ts';
+import type { Calendar, CalendarSettings } from '../../../contract/timing.ts';
+import { min, NEVER, type Throttle, type Throttled, type ThrottledJob } from './throttle.ts';
 
 /** No slice is dispatched within this time, in ms, before one in which nothing may start: a slice takes a moment to reach its worker. */
 const LEAST_MS = 1000;
@@ -14,11 +13,12 @@ export const calendar: Throttle = {
   heldUntil: ({ job }, now) => lastQuietEnd(job, now),
   // A status says what held when the job last woke, so it wakes whenever a quiet time begins or ends.
   wakesAt: (state, now) => {
-    const edge = state.job.calendar?.quiet.flat().find((at) => at > now) ?? Infinity;
+    const edge = state.job.calendar?.quiet.flat().find((at) => at > now) ?? NEVER;
     const reading = state.underWay.has('read-calendar') ? undefined : readAt(state);
-    return Math.min(edge, reading ?? Infinity);
+    return min(edge, reading ?? NEVER);
   },
-  take: (state, _, now) => definedOf({ notAfterMs: mayStartUntil(state, now) }),
+  take: ({ job }, _, now) =>
+    job.calendar === undefined ? undefined : { notAfterMs: startsUntil(job, job.calendar, now) },
   wait: { why: 'quiet', holds: 'all', until: ({ job }, now) => quietTimeAt(job, now)?.[1] },
 };
 
@@ -81,13 +81,11 @@ export function calendarPeriodAt(
   return from === undefined ? undefined : [from, periods[next] ?? untilMs];
 }
 
-/** Until when a slice that is dispatched now may start requests, epoch ms; undefined: the calendar does not say. */
-function mayStartUntil({ job }: Throttled, now: number): number | undefined {
-  if (job.calendar === undefined) return undefined;
-  const { quiet, untilMs } = job.calendar;
+/** Until when a slice that is dispatched now may start requests, epoch ms. */
+function startsUntil(job: ThrottledJob, { quiet, untilMs }: Calendar, now: number): number {
   const quietFrom = quiet.find(([from]) => from > now)?.[0] ?? untilMs;
   // A request that starts in the next period would count for that one.
-  return Math.min(quietFrom, calendarPeriodAt(job, now)?.[1] ?? Infinity);
+  return min(quietFrom, calendarPeriodAt(job, now)?.[1] ?? NEVER);
 }
 
 /** Whether the job drops triggers that come now, because of quiet hours. */

@@ -1,7 +1,6 @@
-import { definedOf } from '../../json.ts';
 import { isFresh } from '../queue/chain.ts';
 import { calendarPeriodAt } from './calendar.ts';
-import type { EndedSlice, Throttle, Throttled } from './throttle.ts';
+import { max, NEVER, type EndedSlice, type SliceLimits, type Throttle, type Throttled } from './throttle.ts';
 
 /** How much of a job's quota is used; plain JSON. */
 interface CarriedQuota {
@@ -25,8 +24,8 @@ export const quota: Throttle<WithQuota> = {
   firstsFrom: barsUntil,
   heldUntil: (state, now) => calendarPeriodAt(state.job, now)?.[quotaLeft(state, now) > 0 ? 0 : 1] ?? 0,
   // A status says how much was used when the job last woke.
-  wakesAt: (state, now) => (quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined) ?? Infinity,
-  take: (state, firsts, now) => definedOf({ quotaFrom: spend(state, firsts, now) }),
+  wakesAt: (state, now) => (quotaUsed(state, now) > 0 ? calendarPeriodAt(state.job, now)?.[1] : undefined) ?? NEVER,
+  take: spend,
   settled: refund,
   edited: takeOver,
   wait: { why: 'quota', holds: 'firsts', until: barsUntil },
@@ -35,8 +34,8 @@ export const quota: Throttle<WithQuota> = {
 /** How many triggers may have their first attempt in the period of now; `Infinity` without a quota. */
 export function quotaLeft(state: State, now: number): number {
   const { quota: limit } = state.job.definition;
-  if (limit === null) return Infinity;
-  return Math.max(0, limit.people - quotaUsed(state, now));
+  if (limit === null) return NEVER;
+  return max(0, limit.people - quotaUsed(state, now));
 }
 
 /** How many triggers have had their first attempt in the period of now, or may have. */
@@ -47,10 +46,10 @@ export function quotaUsed(state: State, now: number): number {
 
 /** How many of `left` first attempts remain for members of a backfill: it gets what the ready live triggers leave. */
 export function leftForMembers({ chains }: Pick<State, 'chains'>, left: number): number {
-  if (left === Infinity) return left;
+  if (left === NEVER) return left;
   // The oldest trigger of each retry counts no more.
   const { retryCount } = chains.live;
-  return Math.max(0, left - (chains.liveTriggers(left + retryCount) - retryCount));
+  return max(0, left - (chains.liveTriggers(left + retryCount) - retryCount));
 }
 
 function barsUntil(state: State, now: number): number {
@@ -71,12 +70,12 @@ export function quotaReachesAt(state: State, members: number, now: number): numb
   return begins[periods - 1] ?? furthest + (periods - begins.length) * PERIOD_MS[limit.per];
 }
 
-/** Counts first attempts that are about to be made. Returns the period that they count for; undefined without a quota. */
-function spend(state: State, firsts: number, now: number): number | undefined {
+/** Counts first attempts that are about to be made. */
+function spend(state: State, firsts: number, now: number): SliceLimits | undefined {
   const [from, until] = calendarPeriodAt(state.job, now) ?? [];
   if (state.job.definition.quota === null || from === undefined || until === undefined) return undefined;
   state.quota = { from, until, used: quotaUsed(state, now) + firsts };
-  return from;
+  return { quotaFrom: from };
 }
 
 /**

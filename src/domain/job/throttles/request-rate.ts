@@ -18,7 +18,9 @@ export const requestRate: Throttle<WithSpacing> = {
   },
   take: (state) => {
     const perSecond = rateOf(state);
-    return perSecond === undefined ? {} : { pace: { perSecond, ...definedOf({ nextAtMs: state.spacing?.nextAtMs }) } };
+    return perSecond === undefined
+      ? undefined
+      : { pace: { perSecond, ...definedOf({ nextAtMs: state.spacing?.nextAtMs }) } };
   },
   settled: (state, { slice, report }, now) => spacingEnded(state, slice, report.spacing, now),
   wait: {

@@ -43,6 +43,10 @@ export interface EndedSlice {
   readonly wasRequested: (index: number) => boolean;
 }
 
+/** Taken out once: these are asked with every step, and the sandbox takes longer to look up a global than to answer. */
+export const NEVER = Infinity;
+export const { max, min } = Math;
+
 /** Whether nothing is there to be sent. */
 export function isIdle({ chains, backfill }: Pick<Throttled, 'chains' | 'backfill'>): boolean {
   return chains.triggers === 0 && (backfill?.waitingInPages ?? 0) === 0;
@@ -68,7 +72,7 @@ export interface Throttle<Own = object> {
   /** When the job wakes for it, though there may be nothing to send; `Infinity`: never. */
   readonly wakesAt?: (state: Throttled & Own, now: number) => number;
   /** A slice with this many first attempts is dispatched. */
-  readonly take?: (state: Throttled & Own, firsts: number, now: number) => SliceLimits;
+  readonly take?: (state: Throttled & Own, firsts: number, now: number) => SliceLimits | undefined;
   readonly settled?: (state: Throttled & Own, ended: EndedSlice, now: number) => void;
   /** An edit took effect. */
   readonly edited?: (state: Throttled & Own, now: number) => void;

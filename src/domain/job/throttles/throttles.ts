@@ -4,9 +4,12 @@ import { calendar } from './calendar.ts';
 import { leftForMembers, quota, type WithQuota } from './quota.ts';
 import { requestRate, type WithSpacing } from './request-rate.ts';
 import {
+  max,
+  min,
+  NEVER,
+  isIdle,
   type EndedSlice,
   type Held,
-  isIdle,
   type SliceLimits,
   type Throttle,
   type Throttled,
@@ -31,8 +34,6 @@ type Throttling = Throttled & ThrottleState;
  */
 const THROTTLES: readonly Throttle<ThrottleState>[] = [askedWait, calendar, quota, requestRate, batching];
 
-const { max, min } = Math;
-
 /** The answers of all that have one, taken out once: they are asked with every step. */
 function all<Name extends keyof Throttle>(name: Name) {
   return THROTTLES.map((throttle) => throttle[name]).filter((one) => one !== undefined);
@@ -45,7 +46,7 @@ function latest(name: 'barredUntil' | 'spacedUntil' | 'firstsFrom' | 'heldUntil'
 
 function least(name: 'firstsLeft' | 'wakesAt') {
   const figures = all(name);
-  return (state: Throttling, now: number): number => figures.reduce((few, one) => min(few, one(state, now)), Infinity);
+  return (state: Throttling, now: number): number => figures.reduce((few, one) => min(few, one(state, now)), NEVER);
 }
 
 // `throttle.ts` says what they mean. Without any throttle, times have passed, and figures are `Infinity`.
@@ -70,8 +71,15 @@ export function firstsLeftForMembers(state: Throttling, now: number): number {
   return leftForMembers(state, firstsLeft(state, now));
 }
 
+const TAKING = all('take');
+
 export function take(state: Throttling, firsts: number, now: number): SliceLimits {
-  return THROTTLES.reduce<SliceLimits>((limits, one) => ({ ...limits, ...one.take?.(state, firsts, now) }), {});
+  let limits: SliceLimits = {};
+  for (const one of TAKING) {
+    const more = one(state, firsts, now);
+    if (more !== undefined) limits = { ...limits, ...more };
+  }
+  return limits;
 }
 
 export function settled(state: Throttling, ended: EndedSlice, now: number): void {
