@@ -7,7 +7,7 @@ import { insertRows, ROLLUP, ROLLUP_KEY } from './tables.ts';
  * Attempts that began in the same period, with the same outcome (the status or the code) and about the same duration (see `bucketOf`), in the order of
  * the columns. `began`: epoch seconds.
  */
-type Rollup = readonly [jobId: string, began: number, verdict: string, outcome: string, bucket: number, count: number];
+type Rollup = [jobId: string, began: number, verdict: string, outcome: string, bucket: number, count: number];
 
 const DAY_SECONDS = 86_400;
 
@@ -102,7 +102,9 @@ function summed(period: RollupPeriod, counted: readonly Rollup[]): Rollup[] {
   for (const [jobId, at, verdict, outcome, bucket, count] of counted) {
     const began = beginOf(at, period);
     const key = `${jobId} ${began} ${verdict} ${outcome} ${bucket}`;
-    sums.set(key, [jobId, began, verdict, outcome, bucket, count + (sums.get(key)?.[5] ?? 0)]);
+    const sum = sums.get(key);
+    if (sum === undefined) sums.set(key, [jobId, began, verdict, outcome, bucket, count]);
+    else sum[5] += count;
   }
   return [...sums].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
 }

@@ -30,8 +30,10 @@ export const DELIVERY_FIELDS = Object.entries(FIELDS).map(([field, { column, is,
   field: field as keyof StoredRow, // `FIELDS` has no others.
   column,
   otlp,
-  isNumber: !/^(?:text|time|id)\b/.test(is),
+  read: /^(?:text|time|id)\b/.test(is) ? String : Number,
 }));
+const NAMES = DELIVERY_FIELDS.map(({ field }) => field);
+const SHOWN_FIELDS = DELIVERY_FIELDS.filter(({ field }) => field !== 'exchange');
 
 /** The columns of a table with their definitions. A `time` and an `id` have types of their own in each database. */
 type Columns = Readonly<Record<string, string>>;
@@ -98,15 +100,15 @@ function typedIn({ types }: Dialect, is: string): string {
 
 /** The values of a delivery, one for each column. */
 export function valuesOf(row: StoredRow): (string | number | undefined)[] {
-  return DELIVERY_FIELDS.map(({ field }) => row[field]);
+  return NAMES.map((field) => row[field]);
 }
 
 /** A delivery, from a row that a worker wrote. */
 export function deliveryRowOf(found: SqlRow): DeliveryRow {
   const row: Record<string, string | number> = {};
-  for (const { field, column, isNumber } of DELIVERY_FIELDS) {
+  for (const { field, column, read } of SHOWN_FIELDS) {
     const value = found[column];
-    if (value != null && field !== 'exchange') row[field] = isNumber ? Number(value) : String(value);
+    if (value != null) row[field] = read(value);
   }
   return row as unknown as DeliveryRow; // The columns are not null where the fields are needed.
 }
