@@ -1,41 +1,20 @@
-import { afterAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
 import { storedDeed } from '../../src/delivery-log/deeds.ts';
-import { openDeliveryReader, openDeliveryStore, openPersonRemoval } from '../../src/delivery-log/open-log.ts';
+import { openPersonRemoval } from '../../src/delivery-log/open-log.ts';
 import { deedInWords } from '../../src/words/audit.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
-import { TestPostgres } from '../support/postgres.ts';
-import { tempFolder } from '../support/temp-folder.ts';
 import { afterwards } from '../webhook/a-server.ts';
 import { aDelivery } from './a-delivery.ts';
-
-const postgres = await TestPostgres.start();
-afterAll(async () => await postgres.server.stop());
+import { aLog, KINDS, type LogKind } from './a-log.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const KEY = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
-const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 
-const PLACES = {
-  'a file': async () => await Promise.resolve({ folder: tempFolder() }),
-  PostgreSQL: async () => ({ ...SETTINGS, url: (await postgres.database()).url }),
-};
-
-async function logIn(place: Awaited<ReturnType<(typeof PLACES)[keyof typeof PLACES]>>, keys: readonly string[] = []) {
-  let writers = 0;
-  const open = () => {
-    const store = openDeliveryStore({ ...place, retentionDays: 30 }, `writer ${++writers}`);
-    afterwards(async () => await store.close());
-    return store;
-  };
-  const readerWith = (readKeys: readonly string[]) => {
-    const reader = openDeliveryReader(place, sealingWith(readKeys));
-    afterwards(async () => await reader.close());
-    return reader;
-  };
+async function logIn(kind: LogKind, keys: string[] = []) {
+  const log = await aLog(kind, { keys });
   const { seal } = sealingWith(keys);
-  const stored = (id: string, deed: LoggedDeed) => storedDeed(id, deed, seal);
-  return await Promise.resolve({ store: open(), open, reader: readerWith(keys), readerWith, stored });
+  return { ...log, store: log.open('one', 30), stored: (id: string, deed: LoggedDeed) => storedDeed(id, deed, seal) };
 }
 
 const atOf = (agoMs: number): string => new Date(Date.now() - agoMs).toISOString();
@@ -50,9 +29,9 @@ const pauseOf = (jobId: string, agoMs: number, more: Partial<LoggedDeed> = {}): 
   ...more,
 });
 
-for (const [kind, place] of Object.entries(PLACES)) {
+for (const kind of KINDS) {
   test(`${kind} tells every deed as it was, newest first and page by page, also without any delivery`, async () => {
-    const { store, reader, stored } = await logIn(await place());
+    const { store, reader, stored } = await logIn(kind);
     const edit = pauseOf('crm', 3_000, {
       action: 'edit',
       revision: 2,
@@ -81,7 +60,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
   });
 
   test(`in ${kind}, a deed that is told twice has one row, as it was told last`, async () => {
-    const { store, reader, stored } = await logIn(await place());
+    const { store, reader, stored } = await logIn(kind);
     const [first, again, later] = [30, 20, 10].map((agoMs) => pauseOf('crm', agoMs, { reason: `${agoMs}` }));
     const one = stored('run 1', first ?? pauseOf('crm', 0));
     await store.write({ number: 1, rows: [], deeds: [one, stored('run 1', again ?? pauseOf('crm', 0))], dropped: 0 });
@@ -92,17 +71,17 @@ for (const [kind, place] of Object.entries(PLACES)) {
   });
 
   test(`${kind} keeps deeds for 400 days, although deliveries go sooner`, async () => {
-    const { store, open, reader, stored } = await logIn(await place());
+    const { store, open, reader, stored } = await logIn(kind);
     const [expired, old] = [pauseOf('crm', 401 * DAY_MS), pauseOf('crm', 399 * DAY_MS)];
     const deeds = [stored('run 1', expired), stored('run 2', old)];
     await store.write({ number: 1, rows: [aDelivery({ at: atOf(0) })], deeds, dropped: 0 });
     // Another writer begins its day.
-    await open().write({ number: 1, rows: [], deeds: [], dropped: 0 });
+    await open('next', 30).write({ number: 1, rows: [], deeds: [], dropped: 0 });
     expect((await reader.deeds({}, 9)).entries).toEqual([old]);
   });
 
   test(`${kind} takes any text, and with payload keys shows why and what changed only to who has the key`, async () => {
-    const { store, reader, readerWith, stored } = await logIn(await place(), [KEY]);
+    const { store, reader, readerWith, stored } = await logIn(kind, [KEY]);
     const changes = [{ field: 'label', from: 'old\0\ud800', to: 'new' }] as const;
     const deed = pauseOf('crm', 0, { who: 'a\0b\ud800', reason: 's3cret', changes });
     await store.write({ number: 1, rows: [aDelivery({ at: atOf(0) })], deeds: [stored('run 1', deed)], dropped: 0 });
@@ -119,11 +98,10 @@ test('[S22] a log keeps no URL whole that somebody gave Temporal as a reason, or
   expect(stored).toContain('as in https://b.example/…?token=…');
 });
 
-for (const [kind, place] of Object.entries(PLACES)) {
+for (const kind of KINDS) {
   test(`${kind} keeps a record of a person who was removed, which only the key of that time finds`, async () => {
-    const at = await place();
-    const { reader, store } = await logIn(at, [KEY]);
-    const removal = openPersonRemoval(at);
+    const { place, reader, store } = await logIn(kind, [KEY]);
+    const removal = openPersonRemoval(place);
     afterwards(async () => await removal.close());
     const { seal, digests } = sealingWith([KEY]);
     const [target = ''] = digests('ada@example.com');

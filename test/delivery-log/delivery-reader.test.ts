@@ -1,21 +1,19 @@
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { deliveryQuery } from '../../src/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
+import { newWriter } from '../../src/delivery-log/fellow-workers.ts';
 import { fileSql } from '../../src/delivery-log/file-log.ts';
 import { sql } from '../../src/delivery-log/log-sql.ts';
-import { newWriter } from '../../src/delivery-log/fellow-workers.ts';
-import { openDeliveryReader, openDeliveryStore, openLogWriter } from '../../src/delivery-log/open-log.ts';
-import { postgresSql } from '../../src/delivery-log/postgres-sql.ts';
+import { openLogWriter } from '../../src/delivery-log/open-log.ts';
+import { numbered, POSTGRES, postgresSql } from '../../src/delivery-log/postgres-sql.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
-import { type TestDatabase, TestPostgres } from '../support/postgres.ts';
 import { until } from '../support/patience.ts';
+import { afterFile } from '../webhook/a-server.ts';
 import { aDelivery } from './a-delivery.ts';
-import { numbered, POSTGRES } from '../../src/delivery-log/postgres-sql.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import { aLog, KINDS, type LogKind, placeIn, postgres } from './a-log.ts';
 
-const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 const FIRST_DAY = Date.UTC(2026, 10, 1);
 const DAY_MS = 24 * 60 * 60 * 1000;
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -45,33 +43,23 @@ const NEWEST_FIRST = ROWS.toSorted((a, b) => b.at.localeCompare(a.at) || b.seque
 const KEY = `k1:${Buffer.alloc(32, 7).toString('base64')}`;
 const SEALED = sealingWith([KEY]).seal?.('{"request":{"body":"hello"},"response":{"headers":[],"body":"no"}}');
 
-const postgres = await TestPostgres.start();
-let database: TestDatabase;
-const readers = new Map<string, DeliveryReader>();
+/** A log with all rows, which some tests only read. */
+const logs = new Map<string, Awaited<ReturnType<typeof aLog>>>();
 beforeAll(async () => {
-  database = await postgres.database();
-  for (const [kind, place] of [
-    ['PostgreSQL', { ...SETTINGS, url: database.url }],
-    ['a file', { folder: tempFolder() }],
-  ] as const) {
-    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
-    const rows = ROWS.map((row) => (row.status === 422 ? { ...row, exchange: SEALED } : row));
+  const rows = ROWS.map((row) => (row.status === 422 ? { ...row, exchange: SEALED } : row));
+  for (const kind of KINDS) {
+    const log = await aLog(kind, { keys: [KEY], closing: afterFile });
+    const store = log.open('one');
     for (const number of [1, 1, 2]) await store.write({ number, rows: number === 1 ? rows : [], dropped: 0 });
-    await store.close();
-    readers.set(kind, openDeliveryReader(place, sealingWith([KEY])));
+    logs.set(kind, log);
   }
 });
-afterAll(async () => {
-  for (const reader of readers.values()) await reader.close();
-  await postgres.server.stop();
-});
 
-const readerOf = (kind: string): DeliveryReader => readers.get(kind) as DeliveryReader;
+const readerOf = (kind: string): DeliveryReader => logs.get(kind)?.reader as DeliveryReader;
 
-async function emptyLog(kind: string) {
-  const place = kind === 'a file' ? { folder: tempFolder() } : { ...SETTINGS, url: (await postgres.database()).url };
-  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, '7@there 0f');
-  return { store, place, reader: openDeliveryReader(place, sealingWith([])) };
+async function emptyLog(kind: LogKind) {
+  const log = await aLog(kind);
+  return { ...log, store: log.open() };
 }
 
 /** All that match, page by page. */
@@ -86,7 +74,7 @@ async function allOf(kind: string, filter: DeliveryFilter, limit = 100): Promise
   return found;
 }
 
-describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
+describe.each(KINDS)('a log in %s', (kind) => {
   test('pages show every delivery once, newest first, also those of the same moment', async () => {
     expect(await allOf(kind, {}, 7)).toEqual(NEWEST_FIRST);
   });
@@ -144,7 +132,6 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect(failed).toMatchObject({ verdict: 'transient', response: { body: 'down' } });
     expect(delivered).toEqual(rows[3]);
     expect(await reader.attempts('d2', ['other'])).toEqual([]);
-    await reader.close();
   });
 
   test('an attempt with nothing to send, or not yet, counts as no failure, and no search for failures finds it', async () => {
@@ -161,13 +148,11 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect(total).toMatchObject({ delivered: 1, failed: 1, failedBy: { SOURCE_UNAVAILABLE: 1 } });
     const failed = await reader.find({ verdict: 'failed', until: '2026-11-30T12:30:00Z' }, 10);
     expect(failed.rows.map(({ verdict }) => verdict)).toEqual(['source']);
-    await store.close();
-    await reader.close();
   });
 
   test('the log says when rows may be missing: of a writer that dropped some, and of one that fell silent', async () => {
-    const { store, reader, place } = await emptyLog(kind);
-    const ended = openDeliveryStore({ ...place, retentionDays: 3650 }, '8@there 0e');
+    const { store, reader, open } = await emptyLog(kind);
+    const ended = open('8@there 0e');
     const now = Date.now();
     const time = (agoMs: number): string => new Date(now - agoMs).toISOString();
     const written = { number: 1, rows: [aDelivery({ at: time(0) })], dropped: 0 };
@@ -193,12 +178,11 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect(await reader.gaps({ since: time(-30 * 60_000) })).toHaveLength(1);
     expect(await reader.gaps({ since: time(-90 * 60_000) })).toEqual([]);
     wait.mockRestore();
-    await reader.close();
   });
 
   test('who counts or exports waits until all living writers have written that time; one that has not is named', async () => {
-    const { store, reader, place } = await emptyLog(kind);
-    const other = openDeliveryStore({ ...place, retentionDays: 3650 }, '8@there 0e');
+    const { store, reader, open } = await emptyLog(kind);
+    const other = open('8@there 0e');
     const end = Date.now();
     const row = (ms: number) => aDelivery({ at: new Date(ms).toISOString() });
     const [before, after] = [iso(end - 20_000), iso(end)];
@@ -217,13 +201,10 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     await other.write({ number: 4, rows: [row(end - 1)], dropped: 0, wholeAt: after });
     const { total, gaps } = await counted;
     expect([total.delivered, gaps.map(({ why }) => why)]).toEqual([3, ['begins']]);
-    await store.close();
-    await other.close();
-    await reader.close();
   });
 
   test('a worker with nothing to do says how far it is when somebody asks', async () => {
-    const { store, reader, place } = await emptyLog(kind);
+    const { reader, place } = await emptyLog(kind);
     const log = { warn: () => undefined, info: () => undefined };
     const writer = openLogWriter({ ...place, retentionDays: 30 }, { log }, newWriter('9@there'));
     writer.notePolled(new Map());
@@ -233,12 +214,10 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     const time = { since: iso(Date.now()), until: iso(Date.now() + 1) };
     expect((await reader.gaps(time, { waitMs: 5_000 })).filter(({ why }) => why === 'behind')).toEqual([]);
     await writer.close();
-    await store.close();
-    await reader.close();
   });
 
   test('a log says since when it has rows, and counts, if a time begins before that', async () => {
-    const { store, place, reader } = await emptyLog(kind);
+    const { store, place, reader, open } = await emptyLog(kind);
     const day = Date.now() - (Date.now() % DAY_MS);
     const made = day - 5 * DAY_MS + 1;
     const begins = async (since: number, of: 'rows' | 'counts') =>
@@ -250,34 +229,30 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     await log.close();
     expect(await begins(made - 1, 'rows')).toEqual([['begins', iso(made)]]);
     expect(await begins(made, 'rows')).toEqual([]);
-    const later = openDeliveryStore({ ...place, retentionDays: 2 }, '9@there 0d');
+    const later = open('9@there 0d', 2);
     await later.write({ number: 1, rows: [], dropped: 0 });
     expect(await begins(made, 'rows')).toEqual([['begins', iso(day - 2 * DAY_MS)]]);
     expect(await begins(day - 2 * DAY_MS, 'rows')).toEqual([]);
     // These are kept for longer.
     expect(await begins(made - 1, 'counts')).toEqual([['begins', iso(made)]]);
     expect(await begins(made, 'counts')).toEqual([]);
-    await later.close();
-    await reader.close();
   });
 
   test('a worker that asks Temporal for work and never wrote is a gap, until it writes', async () => {
-    const { store, place, reader } = await emptyLog(kind);
+    const { store, reader, open } = await emptyLog(kind);
     const now = Date.now();
     const time = (agoMs: number): string => iso(now - agoMs);
     const nameOf = (worker: string, agoMs: number): string => `${worker} ${time(agoMs)}/01234567`;
     const [unheard, living] = [nameOf('1@a', 200_000), nameOf('3@a', 60_000)];
-    const heard = openDeliveryStore({ ...place, retentionDays: 30 }, living);
+    const heard = open(living, 30);
     await heard.write({ number: 1, rows: [], dropped: 0 });
     const polled = [unheard, living, '4@a'].map((one) => [one, now - 170_000] as const);
     for (const number of [1, 2]) await store.write({ number, rows: [], dropped: 0, polled: new Map(polled) });
     expect(await reader.gaps({})).toEqual([{ why: 'unheard', worker: '1@a', from: time(200_000), dropped: 0 }]);
     expect(await reader.gaps({ until: time(200_000) })).toEqual([]);
-    const back = openDeliveryStore({ ...place, retentionDays: 30 }, unheard);
+    const back = open(unheard, 30);
     await back.write({ number: 1, rows: [], dropped: 0 });
     expect(await reader.gaps({})).toEqual([]);
-    for (const one of [back, heard, store]) await one.close();
-    await reader.close();
   });
 
   test('attempts are counted by step and by job, a batch that was written twice once', async () => {
@@ -319,32 +294,27 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
     expect([await rowsOf(0, 24), await rowsOf(0, 48), await rowsOf(0, 36), await rowsOf(0, 24 * 400)]).toEqual([
       2, 4, 3, 5,
     ]);
-    await reader.close();
   });
 });
 
 test('a log that was kept without sums of days is counted at once, and summed up; a month then reads no hours', async () => {
   const log = await postgres.database();
-  const { url } = log;
-  const reader = openDeliveryReader({ ...SETTINGS, url }, sealingWith([]));
+  const rows = [aDelivery({ at: '2026-11-01T12:00:00.000Z' })];
+  const { reader, open } = await aLog(placeIn(log.url), { rows });
   const month = { since: '2026-11-01T00:00:00Z', until: '2026-12-01T00:00:00Z' };
   const deliveredAfter = async (statement: string, writer: string) => {
     await log.query(statement);
     expect((await reader.stats(month)).total.delivered).toBe(1);
-    const store = openDeliveryStore({ ...SETTINGS, url, retentionDays: 3650 }, writer);
-    await store.write({ number: 1, rows: [], dropped: 0 });
-    await store.close();
+    await open(writer).write({ number: 1, rows: [], dropped: 0 });
     return (await reader.stats(month)).total.delivered;
   };
-  const store = openDeliveryStore({ ...SETTINGS, url, retentionDays: 3650 }, 'one');
-  await store.write({ number: 1, rows: [aDelivery({ at: '2026-11-01T12:00:00.000Z' })], dropped: 0 });
-  await store.close();
   expect(await deliveredAfter('DROP TABLE delivery_days', 'two')).toBe(1);
   expect(await deliveredAfter('DELETE FROM delivery_hours', 'three')).toBe(1);
-  await reader.close();
 });
 
 test('a page of some days reads no other partition', async () => {
+  const database = await postgres.database();
+  await aLog(placeIn(database.url), { rows: ROWS });
   const filter = { since: '2026-11-10T00:00:00Z', until: '2026-11-12T00:00:00Z' };
   const { text, values } = numbered(deliveryQuery(POSTGRES, filter, 50));
   const plan = await database.query(`EXPLAIN ${text}`, values);
@@ -353,21 +323,17 @@ test('a page of some days reads no other partition', async () => {
 });
 
 test('a log that no worker has written is empty; one that is away says so, without its password', async () => {
-  const empty = await postgres.database();
-  const [one, away] = [empty.url, 'postgres://me:hidden@127.0.0.1:1/none'].map((url) =>
-    openDeliveryReader({ ...SETTINGS, url }, sealingWith([])),
-  );
-  expect(await one?.find({}, 10)).toEqual({ rows: [] });
-  const failure: unknown = await away?.find({}, 10).catch((error: unknown) => error);
+  const { reader: one } = await aLog('PostgreSQL');
+  const { reader: away } = await aLog(placeIn('postgres://me:hidden@127.0.0.1:1/none'));
+  expect(await one.find({}, 10)).toEqual({ rows: [] });
+  const failure: unknown = await away.find({}, 10).catch((error: unknown) => error);
   expect(failure).toMatchObject({ name: 'DeliveryLogError', code: 'ECONNREFUSED' });
   expect(String(failure)).not.toContain('hidden');
-  await one?.close();
-  await away?.close();
 });
 
 /** Follows a log that one writer writes, from its first row on. `write` adds a row, and says up to when the log has all of them. */
-async function followed(kind: string) {
-  const { store, reader, place } = await emptyLog(kind);
+async function followed(kind: LogKind) {
+  const { store, reader, open } = await emptyLog(kind);
   const end = new AbortController();
   const notices: (string | undefined)[] = [];
   const rows = reader.follow({}, end.signal, (problem) => void notices.push(problem?.name));
@@ -393,10 +359,8 @@ async function followed(kind: string) {
   const close = async () => {
     end.abort();
     await rows.return(undefined);
-    await reader.close();
-    await store.close();
   };
-  return { place, reader, write, next, after, notices, close, ms };
+  return { open, reader, write, next, after, notices, close, ms };
 }
 
 test('what was written while nobody took it is followed in parts, so that it needs little memory', async () => {
@@ -413,37 +377,32 @@ test('what was written while nobody took it is followed in parts, so that it nee
   await close();
 });
 
-test.each(['PostgreSQL', 'a file'])(
-  'rows in %s are followed however late they are written, each once',
-  async (kind) => {
-    const { place, write, next, after, close, ms } = await followed(kind);
-    const other = openDeliveryStore({ ...place, retentionDays: 3650 }, `8@there ${iso(ms - 60_000)}/0e`);
-    await write([], ms + 20_000);
-    const late = [ms + 1, ms + 2].map((at) => aDelivery({ at: iso(at), deliveryId: `late-${at}`, worker: '8@there' }));
-    await other.write({ number: 1, rows: late, dropped: 0, wholeAt: iso(ms + 2) });
-    expect(await after(ms)).toMatchObject({ deliveryId: late[0]?.deliveryId });
-    await write([ms + 30_000], ms + 30_001);
-    expect(await next()).toMatchObject({ deliveryId: `id-${ms + 30_000}` });
-    await other.write({ number: 2, rows: [], dropped: 0, wholeAt: iso(ms + 40_000) });
-    expect(await next()).toMatchObject({ deliveryId: late[1]?.deliveryId });
-    await other.close();
-    await close();
-  },
-);
+test.each(KINDS)('rows in %s are followed however late they are written, each once', async (kind) => {
+  const { open, write, next, after, close, ms } = await followed(kind);
+  const other = open(`8@there ${iso(ms - 60_000)}/0e`);
+  await write([], ms + 20_000);
+  const late = [ms + 1, ms + 2].map((at) => aDelivery({ at: iso(at), deliveryId: `late-${at}`, worker: '8@there' }));
+  await other.write({ number: 1, rows: late, dropped: 0, wholeAt: iso(ms + 2) });
+  expect(await after(ms)).toMatchObject({ deliveryId: late[0]?.deliveryId });
+  await write([ms + 30_000], ms + 30_001);
+  expect(await next()).toMatchObject({ deliveryId: `id-${ms + 30_000}` });
+  await other.write({ number: 2, rows: [], dropped: 0, wholeAt: iso(ms + 40_000) });
+  expect(await next()).toMatchObject({ deliveryId: late[1]?.deliveryId });
+  await close();
+});
 
 test('a database that restarts is followed again from where it was, with a word when it went and when it came back', async () => {
-  const { place, write, next, notices, after, close, ms } = await followed('PostgreSQL');
+  const { open, write, next, notices, after, close, ms } = await followed('PostgreSQL');
   await write([ms + 1], ms + 2);
   await after(ms + 1);
   await postgres.server.stop();
   const row = next();
   await until(() => notices.length > 0);
   await postgres.server.startAgain();
-  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, `8@there ${iso(ms)}/0e`);
+  const store = open(`8@there ${iso(ms)}/0e`);
   const rows = [aDelivery({ at: iso(ms + 2), deliveryId: 'again', worker: '8@there' })];
   await store.write({ number: 1, rows, dropped: 0 });
   expect(await row).toMatchObject({ deliveryId: 'again' });
   expect(notices).toEqual(['DeliveryLogError', undefined]);
-  await store.close();
   await close();
 });

@@ -1,40 +1,21 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { ToldQuery } from '../../src/contract/replay.ts';
-import type { DeliveryReader } from '../../src/delivery-log/delivery-reader.ts';
-import { toldQuery } from '../../src/delivery-log/told-query.ts';
-import { openDeliveryReader, openDeliveryStore } from '../../src/delivery-log/open-log.ts';
-import { sealingWith } from '../../src/temporal/sealed-text.ts';
-import { TestPostgres } from '../support/postgres.ts';
 import { numbered, POSTGRES } from '../../src/delivery-log/postgres-sql.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import { toldQuery } from '../../src/delivery-log/told-query.ts';
+import { afterFile } from '../webhook/a-server.ts';
+import { aDelivery } from './a-delivery.ts';
+import { aLog, KINDS, placeIn, postgres } from './a-log.ts';
 
-const SETTINGS = { certificateAuthorities: [], connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 };
 const QUERY: ToldQuery = { jobId: 'crm', subscriptionId: '', audiences: [], events: ['enter', 'exit'] };
 
 const at = (second: number): string => new Date(Date.UTC(2026, 10, 1, 0, 0, second)).toISOString();
 
 /** `second user audience event id`, and what is different. */
 function row(text: string, more: Partial<DeliveryRow> = {}): DeliveryRow {
-  const [second = '', user = '', audience = '', event = '', deliveryId = ''] = text.split(' ');
-  return {
-    at: at(Number(second)),
-    jobId: 'crm',
-    deliveryId,
-    user,
-    audience,
-    event: event as DeliveryRow['event'],
-    triggerAt: at(0),
-    attempt: 1,
-    verdict: 'delivered',
-    status: 200,
-    durationMs: 1,
-    requestBytes: 1,
-    worker: '1@here',
-    lane: 'live',
-    sequence: 0,
-    ...more,
-  };
+  const [second, user, audience, event, deliveryId] = text.split(' ');
+  const trigger = { user, audience, event, deliveryId, triggerAt: at(0) } as DeliveryRow; // The texts of this test.
+  return aDelivery({ ...trigger, at: at(Number(second)), ...more });
 }
 
 const ROWS = [
@@ -54,36 +35,23 @@ const ROWS = [
   row('21 ada news enter a2', { lane: 'replay' }),
 ];
 
-const postgres = await TestPostgres.start();
-const readers = new Map<string, DeliveryReader>();
-beforeAll(async () => {
-  const { url } = await postgres.database();
-  for (const [kind, place] of [
-    ['PostgreSQL', { ...SETTINGS, url }],
-    ['a file', { folder: tempFolder() }],
-  ] as const) {
-    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
-    await store.write({ number: 1, rows: ROWS.toReversed(), dropped: 0 });
-    await store.close();
-    readers.set(kind, openDeliveryReader(place, sealingWith([])));
-  }
-});
-afterAll(async () => {
-  for (const reader of readers.values()) await reader.close();
-  await postgres.server.stop();
-});
+type Reader = Awaited<ReturnType<typeof aLog>>['reader'];
 
-describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
-  /** The ids of what was told, in order; outdated ones in brackets. */
-  async function told(query: Partial<ToldQuery> = {}, limit = 100): Promise<string> {
-    const ids: string[] = [];
-    for (let after: string | undefined; ;) {
-      const rows = (await readers.get(kind)?.told({ ...QUERY, ...query }, limit, after)) ?? [];
-      for (const { deliveryId, isOutdated } of rows) ids.push(isOutdated ? `(${deliveryId})` : deliveryId);
-      after = rows.at(-1)?.next;
-      if (rows.length < limit) return ids.join(' ');
-    }
+/** The ids of what was told, in order, page by page; outdated ones in brackets. */
+async function toldIn(reader: Reader, query: Partial<ToldQuery>, limit = 100): Promise<string> {
+  const ids: string[] = [];
+  for (let after: string | undefined; ;) {
+    const rows = await reader.told({ ...QUERY, ...query }, limit, after);
+    for (const { deliveryId, isOutdated } of rows) ids.push(isOutdated ? `(${deliveryId})` : deliveryId);
+    after = rows.at(-1)?.next;
+    if (rows.length < limit) return ids.join(' ');
   }
+}
+
+describe.each(KINDS)('a log in %s', (kind) => {
+  let reader: Reader;
+  beforeAll(async () => void ({ reader } = await aLog(kind, { rows: ROWS.toReversed(), closing: afterFile })));
+  const told = async (query: Partial<ToldQuery> = {}, limit?: number) => await toldIn(reader, query, limit);
 
   test('what was delivered comes in the order in which it was told, each webhook-id once, and without replays', async () => {
     expect(await told()).toBe('a1 b1 a2 b2 a9 a3 (c1) c1 b3');
@@ -119,20 +87,9 @@ describe.each(['PostgreSQL', 'a file'])('a log in %s', (kind) => {
   });
 });
 
-/** Writes these rows to both kinds of log, and returns what `told` then finds: ids in order, outdated ones in brackets. */
+/** What `told` finds of these rows in both kinds of log. */
 async function toldOf(rows: readonly DeliveryRow[], query: Partial<ToldQuery> = {}): Promise<string[]> {
-  const { url } = await postgres.database();
-  const found: string[] = [];
-  for (const place of [{ ...SETTINGS, url }, { folder: tempFolder() }]) {
-    const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
-    await store.write({ number: 1, rows, dropped: 0 });
-    await store.close();
-    const reader = openDeliveryReader(place, sealingWith([]));
-    const told = (await reader?.told({ ...QUERY, ...query }, 100)) ?? [];
-    found.push(told.map(({ deliveryId, isOutdated }) => (isOutdated ? `(${deliveryId})` : deliveryId)).join(' '));
-    await reader?.close();
-  }
-  return found;
+  return await Promise.all(KINDS.map(async (kind) => await toldIn((await aLog(kind, { rows })).reader, query)));
 }
 
 test('what was sent in one moment comes in the order in which it was sent, whatever the times of the triggers', async () => {
@@ -167,11 +124,8 @@ test('a worker whose clock is behind leads to no older news after newer', async 
 
 test('rows of a person who was told often are read once, not once for each of them', async () => {
   const often = await postgres.database();
-  const place = { ...SETTINGS, url: often.url };
-  const store = openDeliveryStore({ ...place, retentionDays: 3650 }, 'one');
   const rows = Array.from({ length: 2_000 }, (_, n) => row(`${n} ada vip ${n % 2 === 0 ? 'enter' : 'exit'} id-${n}`));
-  await store.write({ number: 1, rows, dropped: 0 });
-  await store.close();
+  await aLog(placeIn(often.url), { rows });
   await often.query('ANALYZE deliveries');
   const { text, values } = numbered(toldQuery(POSTGRES, { ...QUERY, until: at(1_500) }, 1_000));
   const plan = await often.query(`EXPLAIN (ANALYZE, TIMING off) ${text}`, values);
