@@ -3,7 +3,7 @@ import type { SliceProgress, SliceReport } from '../../../src/contract/slice.ts'
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
 import { deadLetterOf } from '../../../src/domain/dead-letter.ts';
-import { pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
+import { forgetPerson, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { statusRows } from '../../../src/domain/status-rows.ts';
@@ -572,4 +572,13 @@ test("a slice says how often a person's oldest trigger failed, for templates and
   job.end({ 0: { status: 200 } });
   const [slice] = job.dispatch();
   for (const trigger of slice?.triggers ?? []) expect(trigger).not.toHaveProperty('failures');
+});
+
+test('the wait that an endpoint asked for wakes the job at its end, though nothing waits any more', () => {
+  const job = new AJob();
+  job.signal('1');
+  job.dispatch();
+  job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
+  forgetPerson(job.state, '1');
+  expect(job.step()).toEqual({ kind: 'wait', until: job.now + 60_000 });
 });

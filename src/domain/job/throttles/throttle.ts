@@ -61,7 +61,7 @@ export interface Throttle<Own = object> {
   readonly barredUntil?: (state: Throttled & Own, now: number) => number;
   /** No slice is dispatched before then, though the job counts as one that sends: such a wait is short. */
   readonly spacedUntil?: (state: Throttled & Own, now: number) => number;
-  /** The job wakes at the end of these two even if nothing waits to be sent. */
+  /** The job wakes at the end of `barredUntil` even if nothing waits to be sent. */
   readonly wakesIdle?: true;
   /** How many triggers may have their first attempt now. */
   readonly firstsLeft?: (state: Throttled & Own, now: number) => number;

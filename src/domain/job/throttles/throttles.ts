@@ -34,36 +34,36 @@ type Throttling = Throttled & ThrottleState;
  */
 const THROTTLES: readonly Throttle<ThrottleState>[] = [askedWait, calendar, quota, requestRate, batching];
 
-/** The answers of all that have one, taken out once: they are asked with every step. */
-function all<Name extends keyof Throttle>(name: Name) {
-  return THROTTLES.map((throttle) => throttle[name]).filter((one) => one !== undefined);
+/** The answers of all that have one. They are taken out once, since they are asked with every step. */
+function all<Name extends keyof Throttle>(name: Name, throttles = THROTTLES) {
+  return throttles.map((throttle) => throttle[name]).filter((one) => one !== undefined);
 }
 
-function latest(name: 'barredUntil' | 'spacedUntil' | 'firstsFrom' | 'heldUntil') {
-  const times = all(name);
-  return (state: Throttling, now: number): number => times.reduce((most, time) => max(most, time(state, now)), 0);
+type Answer = (state: Throttling, now: number) => number;
+
+function latest(times: readonly Answer[]): Answer {
+  return (state, now) => times.reduce((most, time) => max(most, time(state, now)), 0);
 }
 
-function least(name: 'firstsLeft' | 'wakesAt') {
-  const figures = all(name);
-  return (state: Throttling, now: number): number => figures.reduce((few, one) => min(few, one(state, now)), NEVER);
+function least(figures: readonly Answer[]): Answer {
+  return (state, now) => figures.reduce((few, one) => min(few, one(state, now)), NEVER);
 }
 
 // `throttle.ts` says what they mean. Without any throttle, times have passed, and figures are `Infinity`.
-export const barredUntil = latest('barredUntil');
-export const spacedUntil = latest('spacedUntil');
-export const firstsLeft = least('firstsLeft');
-export const firstsFrom = latest('firstsFrom');
-export const heldUntil = latest('heldUntil');
-export const wakesAt = least('wakesAt');
+export const barredUntil = latest(all('barredUntil'));
+export const spacedUntil = latest(all('spacedUntil'));
+export const firstsLeft = least(all('firstsLeft'));
+export const firstsFrom = latest(all('firstsFrom'));
+export const heldUntil = latest(all('heldUntil'));
+export const wakesAt = least(all('wakesAt'));
+
+const wakingIdle = THROTTLES.filter(({ wakesIdle }) => wakesIdle === true);
+const idleUntil = latest(all('barredUntil', wakingIdle));
+const busyUntil = latest([...all('barredUntil'), ...all('spacedUntil')]);
 
 /** The job does not wake before then in order to send. */
 export function sleepsUntil(state: Throttling, now: number): number {
-  const isNotMeant = isIdle(state);
-  return THROTTLES.reduce((most, { barredUntil: bar, spacedUntil: space, wakesIdle }) => {
-    if (isNotMeant && wakesIdle !== true) return most;
-    return max(most, bar?.(state, now) ?? 0, space?.(state, now) ?? 0);
-  }, 0);
+  return isIdle(state) ? idleUntil(state, now) : busyUntil(state, now);
 }
 
 /** How many members of a backfill may have their first attempt now: as many as the ready live triggers leave. */
