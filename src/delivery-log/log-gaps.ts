@@ -1,7 +1,7 @@
 import type { LogGap } from '../contract/delivery.ts';
 import { type Dialect, raw, type Sql, sql, type SqlRow } from './log-sql.ts';
 
-// What the log has of its writers: up to when their rows are there, and what they dropped.
+// The log's record of its writers: up to when their rows are there, and which they dropped.
 
 /** A writer that lives writes at least every 10 s. */
 const SILENT_MS = 60_000;

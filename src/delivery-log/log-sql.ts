@@ -8,7 +8,7 @@ export interface Sql {
   readonly values: readonly Value[];
 }
 
-/** Makes SQL of a template. What it contains is SQL itself, or a value. */
+/** Makes SQL of a template, which contains other SQL, or values. */
 export function sql(texts: readonly string[], ...parts: readonly (Sql | Value)[]): Sql {
   let [text = ''] = texts;
   const values: Value[] = [];
@@ -45,7 +45,7 @@ export function textOf<T>(value: T): T | string {
 /** A row as a database gives it. */
 export type SqlRow = Readonly<Record<string, string | number | null>>;
 
-/** What databases write in different ways. */
+/** The parts that databases write in different ways. */
 export interface Dialect {
   /** Types of columns. All others have the same name everywhere. */
   readonly types: { readonly time: string; readonly id: string };

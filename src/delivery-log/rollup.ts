@@ -4,8 +4,8 @@ import { type Dialect, raw, type Sql, sql } from './log-sql.ts';
 import { insertRows, ROLLUP, ROLLUP_KEY } from './tables.ts';
 
 /**
- * Attempts that began in the same period, with the same outcome (the status or the code) and about the same duration (see `bucketOf`), in the order of
- * the columns. `began`: epoch seconds.
+ * A count of attempts, in the order of the columns. They began in the same period, and have the same outcome (the status or the code) and about the
+ * same duration (see `bucketOf`). `began`: epoch seconds.
  */
 type Rollup = [jobId: string, began: number, verdict: string, outcome: string, bucket: number, count: number];
 
