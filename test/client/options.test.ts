@@ -155,5 +155,5 @@ function ofJobs(name: string): readonly unknown[] {
 
 function ofOthers(name: string): readonly unknown[] {
   if (name === 'start') return [['vip']];
-  return name === 'list' || name === 'waiting' ? [{}] : ['one'];
+  return ['list', 'waiting', 'undecided'].includes(name) ? [{}] : ['one'];
 }
