@@ -26,7 +26,7 @@ import {
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { statusOf } from './jobs/stopped-jobs.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
-import { checkOptions, type DeedOptions } from './options.ts';
+import { checkOptions, OPTIONS, type DeedOptions } from './options.ts';
 import { inOrder, type OrderedItem, type Outcome } from './in-order.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -239,7 +239,7 @@ export class DeadLetters {
     filter: DeadLetterFilter,
     which: 'waiting' | 'undecided',
   ): AsyncGenerator<[DeadLetterSummary, 'waiting' | 'terminated']> {
-    checkOptions('deadLetterFilter', filter);
+    checkOptions(OPTIONS.deadLetterFilter, filter);
     const problem = filterProblem(filter);
     if (problem !== undefined) throw new InvalidFilter(problem);
     const { connection, options } = this.#client;
@@ -326,7 +326,7 @@ export class DeadLetters {
    *   those begun by then still complete.
    */
   async redeliver(which: WhichDeadLetters, options: RedeliverOptions = {}): Promise<Decided> {
-    checkOptions('redeliver', options);
+    checkOptions(OPTIONS.redeliver, options);
     const { force = false, limit, perSecond, ...rest } = options;
     const by = this.#askerOf(which, options);
     const turn = perSecond === undefined ? undefined : turns(perSecond, options.signal);
@@ -342,7 +342,7 @@ export class DeadLetters {
    * @throws as `list`; for a single one: DeadLetterNotFound, DiscardRefused, OutcomeUnknown. NoWorker, UnknownPayloadKey, as for `redeliver`.
    */
   async discard(which: WhichDeadLetters, options: DecisionOptions = {}): Promise<Decided> {
-    checkOptions('discard', options);
+    checkOptions(OPTIONS.discard, options);
     const by = this.#askerOf(which, options);
     return await this.#decide(which, options, (id) => this.#command(id, 'discarded', discardSignal, {}, by));
   }
@@ -360,7 +360,7 @@ export class DeadLetters {
   ): Promise<Decided> {
     const { confirm, onProgress, signal } = options;
     if (typeof which === 'string') return await this.#decideOne(deadLetterIdOf(which), options, decide, selection);
-    checkOptions('whichDeadLetters', which);
+    checkOptions(OPTIONS.whichDeadLetters, which);
     const { all, ...filter } = which;
     if (meansAll(filter) && all !== true)
       throw new InvalidFilter('A filter that matches all dead letters must say so: { all: true }.');

@@ -47,7 +47,7 @@ import { Destinations } from './jobs/destinations.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { type DeedOptions, parsed, checkDifference, checkOptions } from './options.ts';
+import { type DeedOptions, parsed, checkDifference, checkOptions, OPTIONS } from './options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { jobSignals } from './push/signal-sender.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
@@ -161,11 +161,11 @@ export class ExportJobs {
    * contain integers beyond 2^53, and the whole of `dataConverterWith(keys)` where payloads are encrypted.
    */
   constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
-    checkOptions('client', options);
+    checkOptions(OPTIONS.client, options);
     this.#uncheckedClient = client;
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.#asker = options.by ?? { door: 'client' };
-    checkOptions('by', this.#asker);
+    checkOptions(OPTIONS.by, this.#asker);
     const open = () => this.#client;
     this.deadLetters = new DeadLetters(open, this.#taskQueue, (options) => this.#byOf(options));
     this.watches = new Watches(open, this.#taskQueue, (options) => this.#by(options));
@@ -188,9 +188,9 @@ export class ExportJobs {
       readonly payloadKeys?: readonly string[];
     } = {},
   ): Promise<ExportJobs> {
-    checkOptions('connect', options);
+    checkOptions(OPTIONS.connect, options);
     const { connection, payloadKeys = payloadKeysOfEnvironment(), ...own } = options;
-    if (connection !== undefined) checkOptions('connection', connection);
+    if (connection !== undefined) checkOptions(OPTIONS.connection, connection);
     const { client, close } = await connectClient(connection ?? loadConnectConfig(), payloadKeys);
     return new ExportJobs(client, { ...own, close });
   }
@@ -260,7 +260,7 @@ export class ExportJobs {
    *   and had not delivered everything
    */
   async start(definition: JobDefinitionInput, options: StartOptions = {}): Promise<StartedJob> {
-    checkOptions('start', options);
+    checkOptions(OPTIONS.start, options);
     const by = this.#byOf(options);
     return await startJob(this.#client, this.#taskQueue, this.#destinations, definition, options, by);
   }
@@ -298,7 +298,7 @@ export class ExportJobs {
    * @throws PushInterrupted, which says what was accepted and what was not; its `cause` says why.
    */
   async push(jobId: string, triggers: Triggers, options: PushOptions = {}): Promise<PushResult> {
-    checkOptions('push', options);
+    checkOptions(OPTIONS.push, options);
     const subscribed = new Set<string>();
     const check = async (one: CheckedTrigger): Promise<void> => {
       if (!subscribed.has(one.trigger.audience)) await this.#refuseUnmatched(jobId, one);
@@ -316,7 +316,7 @@ export class ExportJobs {
    *   cannot be read here: then nothing was sent.
    */
   async publish(triggers: Triggers, options: PublishOptions = {}): Promise<PublishResult> {
-    checkOptions('publish', options);
+    checkOptions(OPTIONS.publish, options);
     const { onProgress: _ofAll, ...ofEach } = options;
     return await publishTo(
       // A directory of its own, which checks only at first whether all jobs can be read: a job that is started later must not end this call.
@@ -368,7 +368,7 @@ export class ExportJobs {
    * @param wanted definitions as `start` takes them, by job id. A missing field gets its default.
    */
   async plan(wanted: Readonly<Record<string, unknown>>, options: PlanOptions = {}): Promise<JobsPlan> {
-    checkOptions('plan', options);
+    checkOptions(OPTIONS.plan, options);
     if (!isRecord(wanted))
       throw new InvalidRequest([
         { field: 'wanted', message: 'This must be an object with a definition for each job id.' },
@@ -420,7 +420,7 @@ export class ExportJobs {
 
   /** The same, with the numbers of the running jobs: of at most 500, and of the ones that answer within 2 s each and 10 s in all. */
   async overview(options: OverviewOptions = {}): Promise<JobOverview[]> {
-    checkOptions('overview', options);
+    checkOptions(OPTIONS.overview, options);
     return await overview(this.#client, options);
   }
 
@@ -430,7 +430,7 @@ export class ExportJobs {
    * @throws JobNotFound, UnknownPayloadKey when a job is named; with `log`, what that throws
    */
   trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
-    checkOptions('trace', options);
+    checkOptions(OPTIONS.trace, options);
     const { log } = options;
     return log === undefined
       ? trace(this.#client, this.#taskQueue, user, options)
@@ -442,7 +442,7 @@ export class ExportJobs {
    * @throws JobNotFound, UnknownPayloadKey
    */
   attempts(jobId: string, options: AttemptsOptions = {}): AsyncIterable<Attempt> {
-    checkOptions('attempts', options);
+    checkOptions(OPTIONS.attempts, options);
     return attempts(this.#client, jobId, options);
   }
 
@@ -478,7 +478,7 @@ export class ExportJobs {
    * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
    */
   async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
-    checkOptions('recover', options);
+    checkOptions(OPTIONS.recover, options);
     return await recover(this.#client, jobId, this.#byOf(options), options);
   }
 
@@ -491,7 +491,7 @@ export class ExportJobs {
   async edit(jobId: string, edit: JobEdit): Promise<EditedJob>;
   async edit(jobId: string, edit: JobEdit, options: EditOptions): Promise<EditedJob | undefined>;
   async edit(jobId: string, edit: JobEdit, options: EditOptions = {}): Promise<EditedJob | undefined> {
-    checkOptions('edit', options);
+    checkOptions(OPTIONS.edit, options);
     const { toRevision } = options;
     const back = toRevision === undefined ? {} : { reason: `Back to revision ${toRevision}.` };
     const by = { ...back, ...this.#byOf(options) };
@@ -510,7 +510,7 @@ export class ExportJobs {
     edit: JobEdit,
     { toRevision, allows }: Pick<EditOptions, 'toRevision' | 'allows'> = {},
   ): Promise<CheckedEdit> {
-    checkOptions('edit', definedOf({ toRevision, allows }));
+    checkOptions(OPTIONS.edit, definedOf({ toRevision, allows }));
     return await checkEdit(this.#client, jobId, await this.#edit(jobId, edit, toRevision), allows);
   }
 
@@ -551,7 +551,7 @@ export class ExportJobs {
     theirs: Iterable<string> | AsyncIterable<string>,
     options: CompareOptions = {},
   ): Promise<Difference> {
-    checkOptions('compare', options);
+    checkOptions(OPTIONS.compare, options);
     return await compare(this.#client, jobId, theirs, options);
   }
 
@@ -561,7 +561,7 @@ export class ExportJobs {
    * @throws DifferenceDoubtful unless `force`; RequestRefused while another backfill is under way
    */
   async reconcile(jobId: string, difference: Difference, options: ReconcileOptions = {}): Promise<JobStatus> {
-    checkOptions('reconcile', options);
+    checkOptions(OPTIONS.reconcile, options);
     checkDifference(difference);
     const { id, audience, enters, exits } = difference;
     const doubts = doubtsAbout(difference);
@@ -588,7 +588,7 @@ export class ExportJobs {
    * @throws NoDeliveryLog, AudienceMoved, JobNotRunning; DeliveryNotFound when there is none with the `deliveryId`; WorkerFailed when the log cannot be read
    */
   async findTold(jobId: string, wish: ReplayWish): Promise<FoundTold> {
-    checkOptions('replayWish', wish);
+    checkOptions(OPTIONS.replayWish, wish);
     return await findTold(this.#client, jobId, wish);
   }
 
@@ -598,7 +598,7 @@ export class ExportJobs {
    * @throws RequestRefused while another backfill is under way
    */
   async replay(jobId: string, found: FoundTold, options: ReplayOptions = {}): Promise<JobStatus> {
-    checkOptions('replay', options);
+    checkOptions(OPTIONS.replay, options);
     const { id, audiences } = found;
     const { newIds = false, requestId = id } = options;
     const request = parsed(readBackfillRequest([{ requestId, audiences, replay: { ...found.replay, newIds } }]));
@@ -620,12 +620,12 @@ export class ExportJobs {
   }
 
   #by(options: DeedOptions): By {
-    checkOptions('deed', options);
+    checkOptions(OPTIONS.deed, options);
     return this.#byOf(options);
   }
 
   #byOf({ by = this.#asker, reason }: DeedOptions): By {
-    checkOptions('by', by);
+    checkOptions(OPTIONS.by, by);
     const { who } = by;
     return { ...by, ...definedOf({ who: who && shownText(who), reason: reason && shownText(reason) }) };
   }

@@ -105,7 +105,7 @@ const deadLetterFilter = {
 const decision = { ...deed, confirm: call, onProgress: call, signal, isTold: flag };
 const push = { onProgress: call, patienceMs: ms, gatherMs: ms, signal };
 
-const OPTIONS = {
+export const OPTIONS = {
   client: { taskQueue: text, patienceMs: ms, by: record, close: call },
   connect: { taskQueue: text, patienceMs: ms, by: record, connection: record, payloadKeys: texts },
   by: { who: line(MOST_WHO), door: oneOf(...DOORS) },
@@ -148,21 +148,17 @@ const OPTIONS = {
   redeliver: { ...decision, force: flag, limit: whole(1), perSecond: rate },
 } as const;
 
-/** An option that is not listed above is of type never: each new one needs its kind there. */
-type Listed<Method extends keyof typeof OPTIONS, Options> = unknown extends Options
+/** An option that has no kind is of type never: each new one needs its kind. */
+type Listed<K extends Kinds, Options> = unknown extends Options
   ? unknown
-  : Options & Partial<Record<Exclude<keyof Options, keyof (typeof OPTIONS)[Method]>, never>>;
+  : Options & Partial<Record<Exclude<keyof Options, keyof K>, never>>;
 
 /**
  * Checks the options of a method; an undefined one counts as left out.
  * @throws InvalidRequest with every problem at once
  */
-export function checkOptions<Method extends keyof typeof OPTIONS, Options>(
-  method: Method,
-  options: Listed<Method, Options>,
-): void {
+export function checkOptions<K extends Kinds, Options>(kinds: K, options: Listed<K, Options>): void {
   const input: unknown = options;
-  const kinds: Kinds = OPTIONS[method];
   if (!isRecord(input)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
   const problems = [...unknownKeys(input, Object.keys(kinds)), ...wrongValues(input, kinds)];
   if (problems.length > 0) throw new InvalidRequest(problems);
@@ -170,7 +166,7 @@ export function checkOptions<Method extends keyof typeof OPTIONS, Options>(
 
 /** Checks a difference from a program: its counts decide whether it may be sent. @throws InvalidRequest */
 export function checkDifference(difference: Difference): void {
-  checkOptions('difference', difference);
+  checkOptions(OPTIONS.difference, difference);
   const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(difference, field));
   if (missing.length > 0)
     throw new InvalidRequest(

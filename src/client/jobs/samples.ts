@@ -9,7 +9,7 @@ import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, OPTIONS } from '../options.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { prepare } from './job-definition.ts';
 import { describeExecution, queryStatus } from './job-service.ts';
@@ -24,8 +24,8 @@ export type SampleOf = { readonly jobId: string } | { readonly definition: unkno
  * @throws InvalidRequest
  */
 export function checkSample(of: unknown, wish: unknown): void {
-  checkOptions('sampleOf', of);
-  checkOptions('sampleWish', wish);
+  checkOptions(OPTIONS.sampleOf, of);
+  checkOptions(OPTIONS.sampleWish, wish);
   if (isRecord(of) && (of['jobId'] === undefined) !== (of['definition'] === undefined)) return;
   throw new InvalidRequest([{ field: 'jobId', message: 'Give either "jobId" or "definition".' }]);
 }
