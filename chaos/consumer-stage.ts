@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ExportJobs } from '../src/client/export-jobs.ts';
+import { ExportJobs } from '../src/app/export-jobs.ts';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
 import { startLocalTemporal } from '../src/local/temporal-server.ts';
 import { judgeChanges, type OutboxVerdict } from './outbox-ledger.ts';

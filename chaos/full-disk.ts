@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { findPostgres } from '../demo/postgres-server.ts';
-import type { ExportJobs } from '../src/client/export-jobs.ts';
+import type { ExportJobs } from '../src/app/export-jobs.ts';
 import { freePort } from '../src/local/free-ports.ts';
 import { reasonOf, runProgram } from '../src/local/run-program.ts';
 import { ApiFleet } from './api-fleet.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PushInterrupted, type ExportJobs } from '../src/client/export-jobs.ts';
+import { PushInterrupted, type ExportJobs } from '../src/app/export-jobs.ts';
 import { changeKey } from './judge.ts';
 import { changeOf, type TimedTrigger } from './workload.ts';
 

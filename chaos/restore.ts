@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findPostgresWithBackup } from '../demo/postgres-server.ts';
 import type { SamplePerson } from '../demo/sample-people.ts';
-import { type ExportJobs, JobNotFound, type JobStatus } from '../src/client/export-jobs.ts';
+import { type ExportJobs, JobNotFound, type JobStatus } from '../src/app/export-jobs.ts';
 import { BaseBackup } from './base-backup.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { JobEndpoint } from './endpoint.ts';

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { ExportJobs } from '../src/client/export-jobs.ts';
+import type { ExportJobs } from '../src/app/export-jobs.ts';
 import { jobWorkflowId } from '../src/domain/names.ts';
 import type { Fleet } from './fleet.ts';
 import type { ChaosServer } from './server.ts';

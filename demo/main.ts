@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import ora, { type Ora } from 'ora';
 import type { ExpectedTrigger } from './expected-triggers.ts';
-import type { ExportJobs } from '../src/client/export-jobs.ts';
+import type { ExportJobs } from '../src/app/export-jobs.ts';
 import { jobWorkflowId } from '../src/domain/names.ts';
 import { failureInWords } from '../src/domain/verdict.ts';
 import { liveTriggers } from './live-triggers.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startApi } from '../src/app/api.ts';
 import { connectClient } from '../src/client/connect.ts';
-import { ExportJobs } from '../src/client/export-jobs.ts';
+import { ExportJobs } from '../src/app/export-jobs.ts';
 import { loadConfig, withThisMachine } from '../src/app/config.ts';
 import { type Recorder, startRecorder } from './recorder.ts';
 import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';

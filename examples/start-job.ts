@@ -4,7 +4,7 @@
 //
 // In a project of yours the import is: import { ExportJobs, JobAlreadyRunning } from 'audience-triggers/client';
 import { readFile } from 'node:fs/promises';
-import { ExportJobs, JobAlreadyRunning, type JobDefinitionInput } from '../src/client/export-jobs.ts';
+import { ExportJobs, JobAlreadyRunning, type JobDefinitionInput } from '../src/app/export-jobs.ts';
 
 const file = process.argv[2] ?? new URL('job.json', import.meta.url);
 const definition = JSON.parse(await readFile(file, 'utf8')) as JobDefinitionInput; // Checked by `start`.

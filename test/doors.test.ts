@@ -6,7 +6,7 @@ import { Dice } from '../demo/dice.ts';
 import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/app/program.ts';
 import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
-import { ExportJobs } from '../src/client/export-jobs.ts';
+import { ExportJobs } from '../src/app/export-jobs.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../src/config/file.ts';
 import { loadConfig } from '../src/app/config.ts';
 import { ConfigError } from '../src/config/problems.ts';

@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Client } from '@temporalio/client';
-import type { ExportJobs } from '../client/export-jobs.ts';
+import type { JobClient } from '../client/job-client.ts';
 import { jobDirectory } from '../client/push/job-directory.ts';
 import { jobSignals } from '../client/push/signal-sender.ts';
 import { GroupedSignals } from '../client/push/job-pusher.ts';
@@ -53,7 +53,7 @@ declare module 'fastify' {
 
 export interface ApiServerOptions {
   readonly client: Client;
-  readonly jobs: ExportJobs;
+  readonly jobs: JobClient;
   readonly taskQueue: string;
   readonly keys: ConfiguredApiKeys;
   /** Called with the keys: at the start, and when they are replaced. */

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { Usage } from './limits.ts';
 import { Refused } from './refusal.ts';
-import type { Asker } from '../client/export-jobs.ts';
+import type { Asker } from '../client/job-client.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-keys.ts';
 import { definedOf } from '../domain/json.ts';
 import { isOfOtherPage, originFault } from '../http/origin-check.ts';

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { DeadLetterNotFound } from '../client/errors.ts';
-import type { DecisionExtent, ExportJobs } from '../client/export-jobs.ts';
+import type { DecisionExtent, JobClient } from '../client/job-client.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
 import { checkedBody, countParameter, flagParameter, pastTimeParameter, serve, textParameter } from './operation.ts';
@@ -63,7 +63,7 @@ const BODIES = {
 } as const;
 
 /** Dead letters: list them, and decide about them. */
-export function deadLetterRoutes(app: FastifyInstance, jobs: ExportJobs, decisions: Decisions): void {
+export function deadLetterRoutes(app: FastifyInstance, jobs: JobClient, decisions: Decisions): void {
   const { deadLetters } = jobs;
   const tag = 'Dead letters';
   const isShownTo = (caller: Caller, { jobId }: DecisionStatus): boolean =>

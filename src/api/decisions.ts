@@ -5,9 +5,9 @@ import type {
   Decided,
   DecisionExtent,
   DecisionProgress,
-  ExportJobs,
+  JobClient,
   RedeliverOptions,
-} from '../client/export-jobs.ts';
+} from '../client/job-client.ts';
 import type { LoggedDeed, ManyDecided } from '../contract/audit.ts';
 import type { DecisionStatus } from '../contract/dead-letter.ts';
 import { definedOf } from '../domain/json.ts';
@@ -45,13 +45,13 @@ interface Begun {
 
 /** Decisions about many dead letters, which this process carries out by itself: their callers need not wait. */
 export class Decisions {
-  readonly #letters: ExportJobs['deadLetters'];
+  readonly #letters: JobClient['deadLetters'];
   readonly #onDeed: ((deed: LoggedDeed, id?: string) => void) | undefined;
   /** Newest first. */
   #begun: readonly Begun[] = [];
 
   /** @param onDeed tells the history of each; undefined: the history has each dead letter instead. */
-  constructor(letters: ExportJobs['deadLetters'], onDeed?: (deed: LoggedDeed, id?: string) => void) {
+  constructor(letters: JobClient['deadLetters'], onDeed?: (deed: LoggedDeed, id?: string) => void) {
     this.#letters = letters;
     this.#onDeed = onDeed;
   }

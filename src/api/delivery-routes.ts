@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../client/errors.ts';
-import type { ExportJobs } from '../client/export-jobs.ts';
+import type { JobClient } from '../client/job-client.ts';
 import type { DeliveryFilter, LogGap } from '../contract/delivery.ts';
 import { newestFirst } from '../words/audit.ts';
 import { readCursor } from '../delivery-log/delivery-query.ts';
@@ -18,7 +18,7 @@ import { FAILURES, refusalOf, Refused } from './refusal.ts';
 import { eventStream, runStream } from './stream-routes.ts';
 
 export interface DeliveryRoutesOptions extends LogAsking {
-  readonly jobs: Pick<ExportJobs, 'load' | 'endings'>;
+  readonly jobs: Pick<JobClient, 'load' | 'endings'>;
   /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
   /** Whether its caller still has access to the job: a stream ends when they do not. */

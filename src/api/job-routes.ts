@@ -1,14 +1,16 @@
+import type { Methods } from '../client/core.ts';
+import type { recover } from '../client/history/recovery.ts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type {
   BackfillRequest,
   DeedOptions,
   EditOptions,
-  ExportJobs,
+  JobClient,
   JobDefinitionInput,
   JobEdit,
   JobSummary,
-} from '../client/export-jobs.ts';
+} from '../client/job-client.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
 import { nameJob } from '../client/options.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form.ts';
@@ -31,8 +33,10 @@ import { keyLacksJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
 import { Usable } from './usable.ts';
 
+type Recovering = JobClient & Methods<{ recover: typeof recover }>;
+
 export interface JobRoutesOptions {
-  readonly jobs: ExportJobs;
+  readonly jobs: Recovering;
   /** Called when a job was started, changed or stopped. */
   readonly onChange: () => void;
 }
@@ -210,7 +214,7 @@ function schemaWith(more: z.ZodObject = z.object({})): z.ZodObject {
 }
 
 /** Commands to a running job; each answers with the job's status. */
-function commands(jobs: ExportJobs): Operation[] {
+function commands(jobs: Recovering): Operation[] {
   const command = (
     name: string,
     summary: string,
@@ -273,7 +277,7 @@ type EditBody = JobEdit & Pick<EditOptions, 'reason' | 'toRevision'>;
 
 /** @throws InvalidJob, JobAlreadyRunning */
 async function validated(
-  jobs: ExportJobs,
+  jobs: JobClient,
   body: JsonObject,
   named: ReturnType<typeof nameJob>,
   usable: Usable,
@@ -287,7 +291,7 @@ async function validated(
   return prepared;
 }
 
-async function isRunning(jobs: ExportJobs, jobId: string): Promise<boolean> {
+async function isRunning(jobs: JobClient, jobId: string): Promise<boolean> {
   return await jobs.isRunning(jobId).catch((error: unknown) => {
     if (error instanceof JobNotFound) return false;
     throw error;

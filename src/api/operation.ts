@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Asker } from '../client/export-jobs.ts';
+import type { Asker } from '../client/job-client.ts';
 import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
 import type { Right } from '../config/api-keys.ts';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { DeadLetterSummary, ExportJobs, JobOverview } from '../client/export-jobs.ts';
+import type { DeadLetterSummary, JobClient, JobOverview } from '../client/job-client.ts';
 import type { Caller } from './callers.ts';
 import { serve, textParameter } from './operation.ts';
 
@@ -8,7 +8,7 @@ import { serve, textParameter } from './operation.ts';
 const MOST_LETTERS = 20_000;
 
 export interface OverviewRoutesOptions {
-  readonly jobs: ExportJobs;
+  readonly jobs: JobClient;
   readonly overview: SharedOverview;
 }
 

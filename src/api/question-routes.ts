@@ -1,6 +1,11 @@
+import type { tracePerson } from '../client/history/logged.ts';
+import type { sampleRequest, sendSample } from '../client/jobs/samples.ts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs, SampleOf, SampleWish } from '../client/export-jobs.ts';
+import type { Methods } from '../client/core.ts';
+import type { JobClient } from '../client/job-client.ts';
+import type { SampleOf } from '../client/jobs/samples.ts';
+import type { SampleWish } from '../contract/sample.ts';
 import type { AudienceList } from '../contract/audience.ts';
 import type { AttemptLog } from '../contract/trace.ts';
 import { FORM_FIELDS } from '../domain/form.ts';
@@ -28,8 +33,10 @@ const sample = z.looseObject({ user: z.string(), request: z.looseObject({ method
 /** How long histories are read for one answer, in ms. The answer contains everything read by then. */
 const TRACE_MS = 30_000;
 
+type Asking = JobClient & Methods<{ sample: typeof sampleRequest; test: typeof sendSample; trace: typeof tracePerson }>;
+
 /** Questions to workers and jobs. */
-export function questionRoutes(app: FastifyInstance, jobs: ExportJobs, asking: LogAsking): void {
+export function questionRoutes(app: FastifyInstance, jobs: Asking, asking: LogAsking): void {
   const tag = 'Questions';
   serve(app, {
     method: 'GET',
@@ -162,7 +169,7 @@ function noSuchAudience(name: string, hint = ''): Refused {
 }
 
 async function sampleOf(
-  jobs: ExportJobs,
+  jobs: JobClient,
   caller: Caller,
   body: Json | undefined,
 ): Promise<{ of: SampleOf; wish: SampleWish }> {

@@ -1,8 +1,12 @@
+import type { compare, forget } from '../client/reconcile/compare.ts';
+import type { reconcile } from '../client/reconcile/reconcile.ts';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DifferenceDoubtful, OutcomeUnknown } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
-import type { Difference, ExportJobs, JobStatus } from '../client/export-jobs.ts';
+import type { Methods } from '../client/core.ts';
+import type { JobClient, JobStatus } from '../client/job-client.ts';
+import type { Difference } from '../contract/difference.ts';
 import { readTheirList } from '../client/reconcile/their-list.ts';
 import { askerOf } from './callers.ts';
 import { bodyOf, readRows } from './bodies.ts';
@@ -26,6 +30,8 @@ const reconcileQuery = z.object({
   reason,
 });
 
+type Reconciling = JobClient & Methods<{ compare: typeof compare; reconcile: typeof reconcile; forget: typeof forget }>;
+
 const reconciled = z.looseObject({
   difference: z.looseObject({
     theirs: z.number().int().describe('People on the list.'),
@@ -42,7 +48,7 @@ interface ReconcileRoute {
 }
 
 /** Sends a job's endpoint the changes that it has missed, by its own list of members. */
-export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing: AbortSignal): void {
+export function reconcileRoutes(app: FastifyInstance, jobs: Reconciling, closing: AbortSignal): void {
   // A separate scope, since no other route takes a CSV.
   void app.register(async (own) => {
     readRows(own);
@@ -67,7 +73,7 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
         reply.raw.once('close', () => gone.abort());
         // The connection is silent while the members are read.
         request.raw.socket.setTimeout(LONGEST_MS);
-        const answer = reconcile(jobs, request, AbortSignal.any([gone.signal, closing]));
+        const answer = reconcileList(jobs, request, AbortSignal.any([gone.signal, closing]));
         const { status, headers, body } = await inTime(LONGEST_MS, unless(app.over, answer));
         return await reply.status(status).headers(headers).send(body);
       },
@@ -78,8 +84,8 @@ export function reconcileRoutes(app: FastifyInstance, jobs: ExportJobs, closing:
 
 type Answer = ReturnType<typeof problem>;
 
-async function reconcile(
-  jobs: ExportJobs,
+async function reconcileList(
+  jobs: Reconciling,
   request: FastifyRequest<ReconcileRoute>,
   signal: AbortSignal,
 ): Promise<Answer> {
@@ -90,7 +96,10 @@ async function reconcile(
   if ('text' in body) throw new Refused(415, 'WrongContentType', HOW_TO_SEND);
   const format = isRows(request) ? 'csv' : 'ndjson';
   await new Usable(request.caller, jobs).checkJob(job, audience && [audience]);
-  const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), { audience, signal });
+  const difference = await jobs.compare(job, readTheirList(body.chunks, { format, column }), {
+    audience,
+    signal,
+  });
   const shown = shownTo(request, difference);
   const isNothing = difference.enters + difference.exits === 0;
   const isSent = { isAsked: false };

@@ -4,7 +4,7 @@ import { NamespaceNotFoundError } from '@temporalio/common';
 import { z } from 'zod';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import * as errors from '../client/errors.ts';
-import type { ExportJobs } from '../client/export-jobs.ts';
+import type { JobClient } from '../client/job-client.ts';
 import { withNearName } from '../client/near-names.ts';
 import { noNamespace } from '../client/temporal-problem.ts';
 import type { Problem } from '../contract/export-job.ts';
@@ -227,7 +227,7 @@ export function answerFailures(
   app: FastifyInstance,
   log: FailureLog,
   page: ConsoleFiles,
-  jobs: Pick<ExportJobs, 'list' | 'deadLetters'>,
+  jobs: Pick<JobClient, 'list' | 'deadLetters'>,
   isLogged: (jobId: string) => Promise<boolean>,
 ): void {
   app.setNotFoundHandler(async (request, reply) => {

@@ -1,6 +1,8 @@
+import type { findTold, replay } from '../client/replay.ts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { ExportJobs } from '../client/export-jobs.ts';
+import type { Methods } from '../client/core.ts';
+import type { JobClient } from '../client/job-client.ts';
 import { LEAST_ID_DIGITS } from '../domain/delivery-id.ts';
 import { gaps, gapsFor } from './delivery-routes.ts';
 import { reason } from './job-routes.ts';
@@ -39,8 +41,10 @@ const replayed = z.looseObject({
   status: z.looseObject({}).optional().describe('The status of the job, once it is being sent.'),
 });
 
+type Replaying = JobClient & Methods<{ findTold: typeof findTold; replay: typeof replay }>;
+
 /** Sends an endpoint again what it was told. */
-export function replayRoutes(app: FastifyInstance, jobs: ExportJobs): void {
+export function replayRoutes(app: FastifyInstance, jobs: Replaying): void {
   serve(app, {
     method: 'POST',
     url: '/v1/jobs/:job/replay',

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { AttemptsOptions, ExportJobs } from '../client/export-jobs.ts';
+import type { AttemptsOptions, JobClient } from '../client/job-client.ts';
 import { unless } from '../client/push/with-retries.ts';
 import { countParameter, flagParameter, queryOf } from './operation.ts';
 import { FAILURES, refusalOf } from './refusal.ts';
@@ -14,7 +14,7 @@ const EVERY_MS = 1_000;
 type JobRequest = FastifyRequest<{ Params: { job: string } }>;
 
 export interface StreamRoutesOptions {
-  readonly jobs: ExportJobs;
+  readonly jobs: JobClient;
   /** Aborted when the API shuts down. */
   readonly closing: AbortSignal;
   /** Whether its caller still has access to the job: a stream ends when they do not. */

@@ -1,5 +1,5 @@
 import { InvalidJob, JobNotFound } from '../client/errors.ts';
-import type { ExportJobs, JobStatus } from '../client/export-jobs.ts';
+import type { JobClient, JobStatus } from '../client/job-client.ts';
 import type { Used } from '../client/jobs/start-job.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
@@ -14,10 +14,10 @@ type AudienceNames = Pick<JobStatus['audiences'][number], 'id' | 'slug'>;
  */
 export class Usable {
   readonly #caller: Caller;
-  readonly #jobs: Pick<ExportJobs, 'status'>;
+  readonly #jobs: Pick<JobClient, 'status'>;
   #asked: Promise<PromiseSettledResult<JobStatus>[]> | undefined;
 
-  constructor(caller: Caller, jobs: Pick<ExportJobs, 'status'>) {
+  constructor(caller: Caller, jobs: Pick<JobClient, 'status'>) {
     this.#caller = caller;
     this.#jobs = jobs;
   }

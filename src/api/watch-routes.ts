@@ -1,7 +1,9 @@
+import type { Watches } from '../client/watches.ts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { WatchNotFound } from '../client/errors.ts';
-import type { ExportJobs, WatchStatus } from '../client/export-jobs.ts';
+import type { JobClient } from '../client/job-client.ts';
+import type { WatchStatus } from '../contract/watch.ts';
 import { watchOptionsSchema } from '../contract/watch.ts';
 import { isRecord } from '../domain/json.ts';
 import type { Caller } from './callers.ts';
@@ -17,7 +19,7 @@ const status = z
 const deed = z.object({ reason });
 
 /** Watches: everything that the client and the command line can do about them. An audience is named by its slug or id. */
-export function watchRoutes(app: FastifyInstance, jobs: ExportJobs): void {
+export function watchRoutes(app: FastifyInstance, jobs: JobClient & { readonly watches: Watches }): void {
   const { watches } = jobs;
   const tag = 'Incoming changes';
   serve(app, {

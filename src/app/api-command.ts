@@ -78,7 +78,7 @@ export async function serveApi(options: {
   const { connection, payloadKeys, taskQueue, read, deliveryLog: place, host, port, terminal } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
     import('../client/connect.ts'),
-    import('../client/export-jobs.ts'),
+    import('./export-jobs.ts'),
     import('./api.ts'),
     import('../worker/log.ts'),
   ]);

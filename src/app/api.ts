@@ -17,6 +17,7 @@ import { sessionRoutes } from '../api/session-routes.ts';
 import { streamRoutes } from '../api/stream-routes.ts';
 import { triggerRoutes } from '../api/trigger-routes.ts';
 import { watchRoutes } from '../api/watch-routes.ts';
+import type { ExportJobs } from './export-jobs.ts';
 import type { ConnectConfig } from '../client/connect.ts';
 import { findHealth } from '../client/health.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
@@ -26,7 +27,8 @@ import type { ConfiguredIngests } from '../features/ingests/config.ts';
 import { ingestRoutes } from '../features/ingests/routes.ts';
 import { IngestRecords, Ingests } from '../features/ingests/senders.ts';
 
-export interface ApiOptions extends Omit<ApiServerOptions, 'routes' | 'onKeys' | 'onClosing' | 'isLogged'> {
+export interface ApiOptions extends Omit<ApiServerOptions, 'jobs' | 'routes' | 'onKeys' | 'onClosing' | 'isLogged'> {
+  readonly jobs: ExportJobs;
   readonly client: Client;
   /** How the client is connected, for its certificate. Default: without one. */
   readonly connection?: ConnectConfig;

@@ -2,7 +2,7 @@ import { hostname, userInfo } from 'node:os';
 import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-js/extra-typings';
 import type { Terminal } from './terminal.ts';
 import { sentences } from './text.ts';
-import type { ExportJobs } from '../client/export-jobs.ts';
+import type { JobClient } from '../client/job-client.ts';
 import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
 import { withNearName } from '../client/near-names.ts';
 import { MOST_WHO } from '../domain/requests.ts';
@@ -132,14 +132,14 @@ export interface WaitForServer {
  * Connects, lets `use` do its work, and closes.
  * @param wait default: fails at once if a server does not answer, since its address may be wrong
  */
-export async function withJobs<T>(use: (jobs: ExportJobs) => Promise<T>, wait?: WaitForServer): Promise<T> {
+export async function withJobs<T>(use: (jobs: JobClient) => Promise<T>, wait?: WaitForServer): Promise<T> {
   const taskQueue = configuredTaskQueue();
   const payloadKeys = configuredPayloadKeys();
   // Loaded here, so that help and usage errors do not wait for gRPC.
-  const { ExportJobs } = await import('../client/export-jobs.ts');
+  const { JobClient } = await import('../client/job-client.ts');
   const { withRetries, unless } = await import('../client/push/with-retries.ts');
   const connect = async () =>
-    await ExportJobs.connect({ taskQueue, payloadKeys, by: { who: personHere(), door: 'cli' } });
+    await JobClient.connect({ taskQueue, payloadKeys, by: { who: personHere(), door: 'cli' } });
   const mayHelp = (error: unknown) => error instanceof ServerUnreachable;
   const jobs =
     wait === undefined

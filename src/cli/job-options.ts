@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
-import type { SampleOf } from '../client/export-jobs.ts';
+import type { SampleOf } from '../client/jobs/samples.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
 import type { Json } from '../contract/trigger.ts';
 import { defaultOf, FORM_FIELDS } from '../domain/form.ts';

@@ -1,6 +1,6 @@
 import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { definedOf } from '../domain/json.ts';
-import type { SampleWish } from '../client/export-jobs.ts';
+import type { SampleWish } from '../contract/sample.ts';
 import { readDuration } from '../contract/duration.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';

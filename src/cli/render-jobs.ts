@@ -5,7 +5,7 @@ import type {
   JobNumbers,
   JobOverview,
   StartedJob,
-} from '../client/export-jobs.ts';
+} from '../client/job-client.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { LoggedDeed } from '../contract/audit.ts';

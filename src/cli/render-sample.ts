@@ -1,4 +1,4 @@
-import type { Sample, SampleAnswer, SentSample } from '../client/export-jobs.ts';
+import type { Sample, SampleAnswer, SentSample } from '../contract/sample.ts';
 import type { Answers } from '../contract/answers.ts';
 import { indentedJson } from '../words/indented-json.ts';
 import { duration, printable } from '../domain/text.ts';

@@ -1,4 +1,5 @@
-import type { Attempt, PersonStanding, TraceEvent } from '../client/export-jobs.ts';
+import type { Attempt } from '../client/job-client.ts';
+import type { PersonStanding, TraceEvent } from '../contract/trace.ts';
 import { askerInWords } from '../words/audit.ts';
 import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/text.ts';

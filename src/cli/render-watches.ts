@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { NoWorker } from '../client/errors.ts';
-import type { ExportJobs, JobStatus, WatchSummary } from '../client/export-jobs.ts';
+import type { JobClient, JobStatus } from '../client/job-client.ts';
+import type { WatchSummary } from '../client/watches.ts';
 import { hasStopped } from '../domain/job-state.ts';
 import { printable } from '../domain/text.ts';
 import { watchRows } from '../domain/watch-rows.ts';
@@ -14,7 +15,7 @@ const REFRESH_MS = 1_000;
  * Refreshes a job's status every second until it has ended or `signal` is aborted. For a person it redraws; in a pipe it writes a line per change.
  */
 export async function watchStatus(
-  jobs: Pick<ExportJobs, 'status'>,
+  jobs: Pick<JobClient, 'status'>,
   jobId: string,
   terminal: Terminal,
   options: { readonly json: boolean; readonly signal: AbortSignal; readonly refreshMs?: number },
@@ -37,7 +38,7 @@ export async function watchStatus(
 
 /** A worker's absence does not end the watching. */
 async function answerOf(
-  jobs: Pick<ExportJobs, 'status'>,
+  jobs: Pick<JobClient, 'status'>,
   jobId: string,
   terminal: Terminal,
 ): Promise<JobStatus | undefined> {

@@ -110,7 +110,7 @@ export async function findHealth(client: Client, options: HealthOptions): Promis
       const expiring = await expiringLetters(client, Date.now(), Date.now() + LAST_MS);
       return expiringFindings(expiring, (await client.workflow.count(LETTERS_WAIT)).count);
     }),
-    checked(['watches'], async () => watchFindings(await new Watches(() => client, taskQueue).list())),
+    checked(['watches'], async () => watchFindings(await new Watches({ open: () => client, taskQueue }).list())),
     checked(['alerts'], async () => alertFindings(await unsentAlerts(client))),
   ]);
   return found.flat();

@@ -1,7 +1,7 @@
 import { nearestKey } from '../contract/nearest-key.ts';
 import { deadLetterIdOf, jobIdOf } from '../domain/names.ts';
 import { DeadLetterNotFound, JobNotFound } from './errors.ts';
-import type { ExportJobs } from './export-jobs.ts';
+import type { JobClient } from './job-client.ts';
 
 /** Most dead letters that are compared with an id that nobody knows: the newest. */
 const MOST_LETTERS = 500;
@@ -13,7 +13,7 @@ const MOST_LETTERS = 500;
  */
 export async function withNearName(
   error: unknown,
-  jobs: Pick<ExportJobs, 'list' | 'deadLetters'>,
+  jobs: Pick<JobClient, 'list' | 'deadLetters'>,
   mayName: (jobId: string) => boolean = () => true,
   isLogged: (jobId: string) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<unknown> {
@@ -40,7 +40,7 @@ export async function withNearName(
 /** A job is found by its workflow's id, as the Temporal UI shows it, or by a similar id; undefined when there is none. */
 async function nearestJob(
   typed: string,
-  jobs: Pick<ExportJobs, 'list'>,
+  jobs: Pick<JobClient, 'list'>,
   mayName: (jobId: string) => boolean,
 ): Promise<string | undefined> {
   const known = (await jobs.list()).map(({ jobId }) => jobId).filter(mayName);
@@ -50,7 +50,7 @@ async function nearestJob(
 
 async function nearestLetter(
   typed: string,
-  { deadLetters }: Pick<ExportJobs, 'deadLetters'>,
+  { deadLetters }: Pick<JobClient, 'deadLetters'>,
   mayName: (jobId: string) => boolean,
 ): Promise<string | undefined> {
   const known: string[] = [];

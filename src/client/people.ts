@@ -15,6 +15,7 @@ import { runsOf } from './history/attempts.ts';
 import { standingOf, trace } from './history/trace.ts';
 import { updateJob } from './jobs/job-service.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
+import type { ClientCore } from './core.ts';
 import type { DeedOptions } from './options.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -72,13 +73,7 @@ export class People {
   readonly #deadLetters: Pick<DeadLetters, 'discard'>;
   readonly #by: (options: DeedOptions) => By;
 
-  /** @param open the client, as long as it is not closed. @param taskQueue of the jobs. @param by who asks. */
-  constructor(
-    open: () => Client,
-    taskQueue: string,
-    deadLetters: Pick<DeadLetters, 'discard'>,
-    by: (options: DeedOptions) => By,
-  ) {
+  constructor({ open, taskQueue, by }: ClientCore, deadLetters: Pick<DeadLetters, 'discard'>) {
     this.#by = by;
     this.#open = open;
     this.#taskQueue = taskQueue;

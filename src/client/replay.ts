@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@temporalio/client';
 import type { Audience } from '../contract/audience.ts';
+import type { JobStatus } from '../contract/job-status.ts';
 import type { FoundTold, ReplayFilter } from '../contract/replay.ts';
 import { WHOLE_ID_DIGITS } from '../domain/delivery-id.ts';
 import { findAudience } from '../domain/names.ts';
+import { readBackfillRequest } from '../domain/requests.ts';
+import { backfillUpdate } from '../workflows/messages.ts';
 import { DeliveryNotFound, InvalidRequest, NoDeliveryLog } from './errors.ts';
-import type { DeedOptions } from './options.ts';
-import { runningJob, START_WAIT_MS, statusWhen } from './jobs/job-service.ts';
+import type { ClientCore } from './core.ts';
+import { checkOptions, type DeedOptions, OPTIONS, parsed } from './options.ts';
+import { runningJob, START_WAIT_MS, statusWhen, updateJob } from './jobs/job-service.ts';
+import { statusOf } from './jobs/stopped-jobs.ts';
 import { meantBy } from './jobs/slugs.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 
@@ -27,11 +31,10 @@ export interface ReplayOptions extends DeedOptions {
 const COUNT_MS = 60 * 60_000;
 
 /** Has a worker of a job count what would be sent again. */
-export async function findTold(
-  client: Client,
-  jobId: string,
-  { audiences: named, ...wish }: ReplayWish,
-): Promise<FoundTold> {
+export async function findTold({ open }: ClientCore, jobId: string, asked: ReplayWish): Promise<FoundTold> {
+  checkOptions(OPTIONS.replayWish, asked);
+  const { audiences: named, ...wish } = asked;
+  const client = open();
   const now = Date.now();
   const until = new Date(Math.min(now, Date.parse(wish.until ?? '') || now)).toISOString();
   const filter = { ...wish, until };
@@ -74,6 +77,22 @@ export async function findTold(
     replay: { ...filter, enters, exits },
     ...counts,
   };
+}
+
+/** Has a job send again what was found, as its next backfill. If nothing was found, nothing starts. @throws RequestRefused */
+export async function replay(
+  { open, clock, byOf }: ClientCore,
+  jobId: string,
+  found: FoundTold,
+  options: ReplayOptions,
+): Promise<JobStatus> {
+  checkOptions(OPTIONS.replay, options);
+  const { id, audiences } = found;
+  const { newIds = false, requestId = id } = options;
+  const request = parsed(readBackfillRequest([{ requestId, audiences, replay: { ...found.replay, newIds } }]));
+  if (found.enters + found.exits === 0) return await statusOf(open(), jobId);
+  const by = byOf(options);
+  return await updateJob(open(), jobId, backfillUpdate, [{ at: clock(), ...request }, by]);
 }
 
 function audienceOf(audiences: readonly Audience[], name: string): Audience {

@@ -18,6 +18,7 @@ import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from './asking
 import { clientForLists, describeLast, isOpen } from './executions.ts';
 import { AudienceMoved, InvalidWatch, NoWorker, WatchNotFound, WorkerFailed } from './errors.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
+import type { ClientCore } from './core.ts';
 import type { DeedOptions } from './options.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';
 
@@ -39,6 +40,8 @@ export interface AskedWatch {
   readonly warnings: readonly string[];
 }
 
+type WatchesCore = Pick<ClientCore, 'open' | 'taskQueue'> & Partial<Pick<ClientCore, 'by'>>;
+
 /**
  * Watches, for audiences whose source has no event stream: each scans the members of one audience again and again, and publishes enters and exits to every
  * running job that subscribes. Audiences are named by slug or id. Methods about one watch throw WatchNotFound when there is none, and NoWorker.
@@ -48,11 +51,11 @@ export class Watches {
   readonly #taskQueue: string;
   readonly #byOf: (deed: DeedOptions) => By;
 
-  /** @param open the client, as long as it is not closed. @param byOf who asks, and why. Default: the door `client`. */
-  constructor(open: () => Client, taskQueue: string, byOf: (deed: DeedOptions) => By = () => ({ door: 'client' })) {
+  /** @param by who asks, and why. Default: the door `client`. */
+  constructor({ open, taskQueue, by = () => ({ door: 'client' }) }: WatchesCore) {
     this.#open = open;
     this.#taskQueue = taskQueue;
-    this.#byOf = byOf;
+    this.#byOf = by;
   }
 
   get #client(): Client {

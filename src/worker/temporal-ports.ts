@@ -3,7 +3,7 @@ import type { DeliverDependencies } from '../activities/deliver.ts';
 import type { SampleDependencies } from '../activities/samples.ts';
 import type { FoundSubscribers, Subscribers } from '../activities/watch/publish-changes.ts';
 import { ask } from '../client/asking.ts';
-import { ExportJobs } from '../client/export-jobs.ts';
+import { JobClient } from '../client/job-client.ts';
 import { type JobSummary, keptJobs, reachableJobs } from '../client/jobs/job-list.ts';
 import { listedJob, type ListedJob, subscribersOf } from '../client/push/job-directory.ts';
 import { mayRunAgain } from '../client/jobs/job-service.ts';
@@ -64,12 +64,12 @@ const PATIENCE_MS = 60_000;
 export class TemporalSubscribers implements Subscribers {
   readonly #client: Client;
   readonly #taskQueue: string;
-  readonly #jobs: ExportJobs;
+  readonly #jobs: JobClient;
 
   constructor(client: Client, taskQueue: string) {
     this.#client = client;
     this.#taskQueue = taskQueue;
-    this.#jobs = new ExportJobs(client);
+    this.#jobs = new JobClient(client);
   }
 
   async of(audience: string): Promise<FoundSubscribers> {

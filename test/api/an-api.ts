@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 import { request } from 'undici';
 import { type Api, type ApiOptions, startApi } from '../../src/app/api.ts';
 import { bytesOf } from '../../src/api/bodies.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs } from '../../src/app/export-jobs.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 
 /** What the tests look at of all the answers. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, jest, test } from '@jest/globals';
-import type { ExportJobs } from '../../src/client/export-jobs.ts';
+import type { ExportJobs } from '../../src/app/export-jobs.ts';
 import { until } from '../support/patience.ts';
 import { apiWithoutTemporal, askOf, type Question } from './an-api.ts';
 

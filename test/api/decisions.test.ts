@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Decisions, type Wish } from '../../src/api/decisions.ts';
-import type { Decided, DecisionOptions, ExportJobs } from '../../src/client/export-jobs.ts';
+import type { Decided, DecisionOptions, ExportJobs } from '../../src/app/export-jobs.ts';
 import type { LoggedDeed } from '../../src/contract/audit.ts';
 import type { DecisionStatus } from '../../src/contract/dead-letter.ts';
 

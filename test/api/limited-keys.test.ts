@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiOptions } from '../../src/app/api.ts';
 import { DeadLetterNotFound, JobNotFound, NoSample } from '../../src/client/errors.ts';
-import { ExportJobs, type SampleOf, type SampleWish } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type SampleOf, type SampleWish } from '../../src/app/export-jobs.ts';
 import type { Right } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';

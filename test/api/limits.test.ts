@@ -6,7 +6,7 @@ import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiOptions } from '../../src/app/api.ts';
 import { TokenBucket } from '../../src/api/limits.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs } from '../../src/app/export-jobs.ts';
 import { apiKeysSchema } from '../../src/config/api-keys.ts';
 import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';

@@ -3,7 +3,7 @@ import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { IngestRecords, Ingests } from '../../src/features/ingests/senders.ts';
 import { SharedOverview } from '../../src/api/overview-routes.ts';
-import type { JobOverview } from '../../src/client/export-jobs.ts';
+import type { JobOverview } from '../../src/app/export-jobs.ts';
 import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { createLog } from '../../src/worker/log.ts';
 import { apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';

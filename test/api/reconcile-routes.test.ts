@@ -5,7 +5,7 @@ import { request } from 'undici';
 import type { Api } from '../../src/app/api.ts';
 import type { CompareOptions } from '../../src/client/reconcile/compare.ts';
 import { DifferenceDoubtful, JobNotFound, OutcomeUnknown } from '../../src/client/errors.ts';
-import type { Difference, ExportJobs } from '../../src/client/export-jobs.ts';
+import type { Difference, ExportJobs } from '../../src/app/export-jobs.ts';
 import { until } from '../support/patience.ts';
 import { apiWithoutTemporal, askOf, timersThatHold } from './an-api.ts';
 

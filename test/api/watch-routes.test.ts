@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { shownTo } from '../../src/api/watch-routes.ts';
-import { ExportJobs, type WatchStatus } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type WatchStatus } from '../../src/app/export-jobs.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 

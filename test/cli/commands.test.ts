@@ -4,12 +4,17 @@ import { Readable } from 'node:stream';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import { stopText } from '../../src/cli/commands/stop.ts';
 import { resumedText } from '../../src/cli/commands/pause.ts';
+import { confirmPlan } from '../../src/cli/commands/apply.ts';
+import { UserAborted } from '../../src/cli/ask.ts';
 import { recoveredText } from '../../src/cli/commands/recover.ts';
 import { run } from '../../src/app/program.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { JobClient } from '../../src/client/job-client.ts';
+import { Watches } from '../../src/client/watches.ts';
 import { JobNotFound } from '../../src/client/errors.ts';
+import type { WatchStatus } from '../../src/contract/watch.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aBackfill, aStatus } from './a-status.ts';
+import { NOBODY } from '../client/an-easy-worker.ts';
 import { aTerminal } from './a-terminal.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -101,7 +106,7 @@ async function* aLetter() {
 }
 
 /** Jobs that can be looked at, and all that was done to them. */
-function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator, watch: unknown = behind) {
+function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerator, watch: object = behind) {
   const did: string[] = [];
   const doing = (name: string) => async () => {
     did.push(name);
@@ -128,8 +133,7 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     backfill: doing('backfill'),
     stop: doing('stop'),
     edit: asked,
-    plan: async () => ({ ok: true, jobs: [{ jobId: 'vip', action: 'stop', waiting: 4, deadLettersWaiting: 0 }] }),
-    watches: { status: async () => watch, stop: async () => (did.push('stop watch'), nothingLost) },
+    core: { open: () => NOBODY, taskQueue: 'q' },
     deadLetters: {
       list: async function* () {},
       waiting: letters ?? async function* () {},
@@ -138,7 +142,12 @@ function someJobs(changed: Partial<JobStatus> = {}, letters?: () => AsyncGenerat
     },
     close: async () => undefined,
   };
-  jest.spyOn(ExportJobs, 'connect').mockResolvedValue(jobs as unknown as ExportJobs); // What these commands use of one.
+  jest.spyOn(JobClient, 'connect').mockResolvedValue(jobs as unknown as JobClient); // What these commands use of one.
+  jest.spyOn(Watches.prototype, 'status').mockResolvedValue(watch as WatchStatus); // What a stop looks at.
+  jest.spyOn(Watches.prototype, 'stop').mockImplementation(async () => {
+    did.push('stop watch');
+    return nothingLost as WatchStatus;
+  });
   return did;
 }
 
@@ -259,8 +268,8 @@ test('start reads its job file once, as a pipe can be', async () => {
     JSON.stringify({ id: 'vip', label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/' }),
   );
   const did = someJobs();
-  const jobs = await ExportJobs.connect();
-  jest.spyOn(ExportJobs, 'connect').mockImplementation(async () => {
+  const jobs = await JobClient.connect();
+  jest.spyOn(JobClient, 'connect').mockImplementation(async () => {
     rmSync(path);
     return jobs;
   });
@@ -268,15 +277,13 @@ test('start reads its job file once, as a pipe can be', async () => {
   expect(did).toEqual(['start']);
 });
 
-test.each([[[]], [['--json']]])('apply %j asks at a terminal before it stops a job', async (options) => {
-  const file = { label: 'VIP', audiences: ['vip'], webhookUrl: 'https://example.com/' };
-  writeFileSync(join(folder, 'job.json'), JSON.stringify(file));
-  const did = someJobs();
+test.each([false, true])('apply asks at a terminal before it stops a job, with --json too: %j', async (json) => {
   const { terminal, err } = aTerminal({ interactive: true });
   const stdin = Object.assign(Readable.from(['n\n']), { isTTY: true });
-  const args = ['apply', folder, '--prune', '--force', ...options];
-  await expect(run(args, { ...terminal, stdin })).resolves.toBe(1);
-  expect({ did, asked: err.some((line) => line.includes('Apply it?')) }).toEqual({ did: [], asked: true });
+  const stop = { jobId: 'vip', action: 'stop', waiting: 4, deadLettersWaiting: 0 } as const;
+  const confirmed = confirmPlan([stop], { terminal: { ...terminal, stdin }, yes: false, json });
+  await expect(confirmed).rejects.toBeInstanceOf(UserAborted);
+  expect(err.some((line) => line.includes('Apply it?'))).toBe(true);
 });
 
 test.each([

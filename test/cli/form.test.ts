@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
 import { newJob, type NewJobOptions } from '../../src/cli/commands/new.ts';
 import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoSample, NoWorker } from '../../src/client/errors.ts';
-import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/client/export-jobs.ts';
+import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/app/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { verdictOf } from '../../src/domain/verdict.ts';

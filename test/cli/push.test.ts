@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { expect, jest, test } from '@jest/globals';
 import { run } from '../../src/app/program.ts';
-import { type EventTrigger, ExportJobs, type Triggers } from '../../src/client/export-jobs.ts';
+import { type EventTrigger, JobClient, type Triggers } from '../../src/client/job-client.ts';
 import { JobNotFound, ServerUnreachable } from '../../src/client/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';
 import { NOBODY } from '../client/an-easy-worker.ts';
@@ -41,8 +41,8 @@ async function pushed(
     },
     close: async () => undefined,
   };
-  const connect = jest.spyOn(ExportJobs, 'connect').mockReset();
-  connect.mockResolvedValue(jobs as unknown as ExportJobs); // What push uses of one.
+  const connect = jest.spyOn(JobClient, 'connect').mockReset();
+  connect.mockResolvedValue(jobs as unknown as JobClient); // What push uses of one.
   for (let i = 0; i < awayTimes; i++) connect.mockRejectedValueOnce(new ServerUnreachable('localhost:7233'));
   const input = audiences.map((audience, i) => JSON.stringify({ event: 'exit', audience, user: `${i}` })).join('\n');
   const { terminal, out, err } = aTerminal(input === '' ? {} : { input });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { readDuration } from '../../src/contract/duration.ts';
 import { jobTable, problemLines, startedLines, statusLine, statusLines } from '../../src/cli/render-jobs.ts';
 import { fromNow, sentences, table, wrap } from '../../src/cli/text.ts';
-import type { JobOverview } from '../../src/client/export-jobs.ts';
+import type { JobOverview } from '../../src/app/export-jobs.ts';
 import { duration } from '../../src/domain/text.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aBackfill, aStatus } from './a-status.ts';

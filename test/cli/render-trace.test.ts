@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { arrivalText, attemptLines, TraceStory } from '../../src/cli/render-trace.ts';
-import type { Attempt, PersonStanding, TraceEvent } from '../../src/client/export-jobs.ts';
+import type { Attempt, PersonStanding, TraceEvent } from '../../src/app/export-jobs.ts';
 
 test('the terminal of the receiver shows any request and does nothing else', () => {
   const hostile = '\u001b[2J\u202e';

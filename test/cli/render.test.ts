@@ -3,7 +3,7 @@ import { stopLoss } from '../../src/domain/watch-rows.ts';
 import { startedText } from '../../src/cli/commands/watch.ts';
 import { watchLines, watchStatus } from '../../src/cli/render-watches.ts';
 import { NoWorker } from '../../src/client/errors.ts';
-import type { DeadLetterReport, DeadLetterSummary, WatchStatus } from '../../src/client/export-jobs.ts';
+import type { DeadLetterReport, DeadLetterSummary, WatchStatus } from '../../src/app/export-jobs.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';
 import { aTerminal } from './a-terminal.ts';

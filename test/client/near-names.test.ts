@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { JobNotFound } from '../../src/client/errors.ts';
-import type { ExportJobs } from '../../src/client/export-jobs.ts';
+import type { ExportJobs } from '../../src/app/export-jobs.ts';
 import { withNearName } from '../../src/client/near-names.ts';
 
 const known = [{ jobId: 'k1' }];

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { InvalidFilter, InvalidRequest, InvalidWatch } from '../../src/client/errors.ts';
-import { ClientClosed, ExportJobs } from '../../src/client/export-jobs.ts';
+import { ClientClosed, ExportJobs } from '../../src/app/export-jobs.ts';
 import { jobIdFromLabel, nameJob } from '../../src/client/options.ts';
 import { JOB_ID_PATTERN } from '../../src/domain/names.ts';
 import { clientWith, NOBODY } from './an-easy-worker.ts';
@@ -101,7 +101,7 @@ test('an unanswered watch names its own task queue, and not that of the client',
     query: () => Promise.reject(serverError(GRPC.DEADLINE_EXCEEDED)),
     describe: () => Promise.resolve({ taskQueue: 'theirs', status: { name: 'RUNNING' } }),
   };
-  const asked = new Watches(() => clientWith(handle), 'ours').startRound('ab'.repeat(16));
+  const asked = new Watches({ open: () => clientWith(handle), taskQueue: 'ours' }).startRound('ab'.repeat(16));
   await expect(asked).rejects.toMatchObject({ name: 'NoWorker', taskQueue: 'theirs' });
 });
 
@@ -111,14 +111,21 @@ test('every call of a closed client is refused as closed', async () => {
   const jobs = new ExportJobs(new Proxy({} as Client, { get: () => () => 'not closed' })); // Never asked.
   await jobs.close();
   const asked = [jobs, jobs.deadLetters, jobs.watches].flatMap((one: object) =>
-    Object.getOwnPropertyNames(Object.getPrototypeOf(one))
-      .filter((name) => !NOT_ASKED.has(name))
-      .map((name) => ({ name, ask: async () => await closedCall(one, name) })),
+    methodsOf(one).map((name) => ({ name, ask: async () => await closedCall(one, name) })),
   );
   expect(asked.length).toBeGreaterThan(25);
   for (const { name, ask } of asked)
     expect({ name, error: await ask().catch((error: unknown) => error) }).toEqual({ name, error: new ClientClosed() });
 });
+
+/** The names of its methods, inherited ones too. */
+function methodsOf(one: object): readonly string[] {
+  const prototype: unknown = Object.getPrototypeOf(one);
+  if (prototype === Object.prototype || typeof prototype !== 'object' || prototype === null) return [];
+  const own = Object.entries(Object.getOwnPropertyDescriptors(prototype));
+  const named = own.flatMap(([name, { value }]) => (typeof value === 'function' && !NOT_ASKED.has(name) ? [name] : []));
+  return [...named, ...methodsOf(prototype)];
+}
 
 async function closedCall(one: object, name: string): Promise<unknown> {
   const method: unknown = Reflect.get(one, name);

@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { JobSummary, WatchStatus } from '../../src/client/export-jobs.ts';
+import type { JobSummary, WatchStatus } from '../../src/app/export-jobs.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import type { Ended } from '../support/cli-hosts.ts';
 import { jsonLines, Program, startTriggers, triggers } from '../support/triggers-cli.ts';

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { beforeEach, expect, test } from '@jest/globals';
 import { carryOut, shownJob } from '../../src/cli/commands/apply.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
-import type { JobDefinitionInput } from '../../src/client/export-jobs.ts';
+import type { JobDefinitionInput } from '../../src/app/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import type { RecorderOptions } from '../../demo/recorder.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
-import type { EditedJob, JobStatus } from '../../src/client/export-jobs.ts';
+import type { EditedJob, JobStatus } from '../../src/app/export-jobs.ts';
 import type { MemberPage } from '../../src/contract/backfill.ts';
 import { PAGES_AHEAD } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { InvalidJob, RequestRefused } from '../../src/client/export-jobs.ts';
+import { InvalidJob, RequestRefused } from '../../src/app/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab, labOfTest, membersOfVip, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';

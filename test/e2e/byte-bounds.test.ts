@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, type WorkflowHandle } from '@temporalio/client';
 import { connect } from '../support/connection.ts';
 import { missingFrom, unexpectedIn, violationsIn } from '../../demo/expected-triggers.ts';
-import type { JobStatus } from '../../src/client/export-jobs.ts';
+import type { JobStatus } from '../../src/app/export-jobs.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { budgetsOf, DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';

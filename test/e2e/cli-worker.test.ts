@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { writeSampleSource } from '../../demo/sample-data.ts';
-import type { WatchStatus } from '../../src/client/export-jobs.ts';
+import type { WatchStatus } from '../../src/app/export-jobs.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { fromWire, toWire } from '../../src/temporal/codec-server.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';

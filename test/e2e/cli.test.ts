@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { JobStatus } from '../../src/client/export-jobs.ts';
+import type { JobStatus } from '../../src/app/export-jobs.ts';
 import { Lab, labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { jsonLines, Operator, type ProgramOptions, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { afterwards } from '../webhook/a-server.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
-import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
+import type { TraceEvent, TraceOptions } from '../../src/app/export-jobs.ts';
 import type { TriggerDied } from '../../src/contract/trace.ts';
 import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';

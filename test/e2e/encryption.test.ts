@@ -7,7 +7,7 @@ import { Client, type WorkflowHandle } from '@temporalio/client';
 import { encode } from '@temporalio/common/lib/internal-non-workflow/codec-helpers.js';
 import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import { ExportJobs, type JobStatus, type JobSummary } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type JobStatus, type JobSummary } from '../../src/app/export-jobs.ts';
 import type { Audience } from '../../src/contract/audience.ts';
 import { checkWatchOptions } from '../../src/contract/watch.ts';
 import {

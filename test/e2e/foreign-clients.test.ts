@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
-import type { TraceEvent, TraceOptions } from '../../src/client/export-jobs.ts';
+import type { TraceEvent, TraceOptions } from '../../src/app/export-jobs.ts';
 import {
   DEAD_LETTER,
   deadLetterWorkflowId,

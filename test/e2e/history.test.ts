@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import proto from '@temporalio/proto';
-import type { AuditEntry, JobStatus } from '../../src/client/export-jobs.ts';
+import type { AuditEntry, JobStatus } from '../../src/app/export-jobs.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile } from '../support/lab.ts';

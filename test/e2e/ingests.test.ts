@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { Api } from '../../src/app/api.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs } from '../../src/app/export-jobs.ts';
 import { type ConfiguredIngests, ingestsSchema } from '../../src/features/ingests/config.ts';
 import type { PresetName } from '../../src/features/ingests/presets.ts';
 import { apiOf } from '../api/an-api.ts';

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { ExportJobs, JobKept, JobNotRunning, type JobStatus } from '../../src/client/export-jobs.ts';
+import { ExportJobs, JobKept, JobNotRunning, type JobStatus } from '../../src/app/export-jobs.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 import { Operator, unwrapped } from '../support/triggers-cli.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { DeadLetterReport, DeadLetterSummary } from '../../src/client/export-jobs.ts';
+import type { DeadLetterReport, DeadLetterSummary } from '../../src/app/export-jobs.ts';
 import { labOfFile, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { jsonLines, Operator, unwrapped } from '../support/triggers-cli.ts';

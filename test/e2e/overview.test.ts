@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import type { Api } from '../../src/app/api.ts';
-import type { Attempt, TraceEvent } from '../../src/client/export-jobs.ts';
+import type { Attempt, TraceEvent } from '../../src/app/export-jobs.ts';
 import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { newApiKey } from '../../src/config/references.ts';

@@ -3,7 +3,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Api } from '../../src/app/api.ts';
-import type { Difference, JobStatus } from '../../src/client/export-jobs.ts';
+import type { Difference, JobStatus } from '../../src/app/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { Lab, type LabOptions, membersOfVip, VIP } from '../support/lab.ts';
 import { until } from '../support/patience.ts';

@@ -8,7 +8,7 @@ import {
   JobRecoverable,
   type JobStatus,
   NothingToRecover,
-} from '../../src/client/export-jobs.ts';
+} from '../../src/app/export-jobs.ts';
 import { ask } from '../../src/client/asking.ts';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';

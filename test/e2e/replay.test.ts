@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { DeliveryNotFound, NoDeliveryLog, RequestRefused } from '../../src/client/errors.ts';
-import type { FoundTold, JobStatus } from '../../src/client/export-jobs.ts';
+import type { FoundTold, JobStatus } from '../../src/app/export-jobs.ts';
 import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
 import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';

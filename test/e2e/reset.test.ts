@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, expect, test } from '@jest/globals';
-import type { JobStatus } from '../../src/client/export-jobs.ts';
+import type { JobStatus } from '../../src/app/export-jobs.ts';
 import { backfillWorkflowId, jobWorkflowId, subscriptionIdOf } from '../../src/domain/names.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';

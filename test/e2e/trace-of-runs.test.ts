@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { Attempt, EventTrigger, TraceEvent } from '../../src/client/export-jobs.ts';
+import type { Attempt, EventTrigger, TraceEvent } from '../../src/app/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
 import { runFacts } from '../../src/client/events.ts';
 import { inTimeOrder } from '../../src/client/history/trace.ts';

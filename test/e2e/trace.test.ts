@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { TraceStory } from '../../src/cli/render-trace.ts';
-import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/app/export-jobs.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { answerWhen } from '../support/patience.ts';
 import { type Lab, labOfFile, labOfTest, NEWS, VIP } from '../support/lab.ts';

@@ -11,7 +11,7 @@ import {
   JobNotRunning,
   RequestRefused,
   UnknownPayloadKey,
-} from '../../src/client/export-jobs.ts';
+} from '../../src/app/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';

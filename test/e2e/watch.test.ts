@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
 import type { Api } from '../../src/app/api.ts';
-import type { WatchOptionsInput, WatchStatus } from '../../src/client/export-jobs.ts';
+import type { WatchOptionsInput, WatchStatus } from '../../src/app/export-jobs.ts';
 import { findHealth } from '../../src/client/health.ts';
 import type { Finding } from '../../src/domain/health.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';

@@ -4,7 +4,7 @@ import { DefaultLogger, Runtime } from '@temporalio/worker';
 import type { ConnectConfig } from '../../src/client/connect.ts';
 import { connect } from './connection.ts';
 import { NoWorker } from '../../src/client/errors.ts';
-import { ExportJobs, type JobSummary } from '../../src/client/export-jobs.ts';
+import { ExportJobs, type JobSummary } from '../../src/app/export-jobs.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/app/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';

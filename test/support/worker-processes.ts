@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, type Connection } from '@temporalio/client';
 import { connect } from './connection.ts';
-import { ExportJobs } from '../../src/client/export-jobs.ts';
+import { ExportJobs } from '../../src/app/export-jobs.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { temporal } from './temporal.ts';

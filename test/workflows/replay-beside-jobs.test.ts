@@ -8,7 +8,7 @@ import { Lab } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
-import type { WatchStatus } from '../../src/client/export-jobs.ts';
+import type { WatchStatus } from '../../src/app/export-jobs.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 // These wait for weeks and go over to a newer build as they are, so that build has to replay them.

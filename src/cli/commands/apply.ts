@@ -1,5 +1,7 @@
+import { planJobs } from '../../client/jobs/plan-jobs.ts';
 import { setTimeout } from 'node:timers/promises';
-import { type ExportJobs, type FieldChange, type PlannedJob, RequestRefused } from '../../client/export-jobs.ts';
+import { type JobClient, type FieldChange, RequestRefused } from '../../client/job-client.ts';
+import type { PlannedJob } from '../../client/jobs/plan-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { MOST_REASON } from '../../domain/requests.ts';
 import { counted, printable } from '../../domain/text.ts';
@@ -102,10 +104,10 @@ function refusalOf(shown: readonly ShownJob[]): PruneDoubtful | undefined {
 }
 
 /** @throws InvalidJobFiles with the problems of all files, and of all jobs that would be stopped */
-async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<readonly PlannedJob[]> {
+async function plan(jobs: JobClient, files: JobFiles, prune: boolean): Promise<readonly PlannedJob[]> {
   // A job whose file is unreadable would count as not wanted. With problems nothing is done, and pruning is not planned.
   const isPruned = prune && files.problems.length === 0;
-  const made = await jobs.plan(files.definitions, { prune: isPruned });
+  const made = await planJobs(jobs.core, files.definitions, { prune: isPruned });
   const ofJobs: FileProblems[] = made.ok
     ? []
     : made.problems.map(({ jobId, problems }) => ({ file: files.paths.get(jobId) ?? `The job ${jobId}`, problems }));
@@ -115,10 +117,10 @@ async function plan(jobs: ExportJobs, files: JobFiles, prune: boolean): Promise<
 }
 
 /**
- * Asks a person where a plan stops jobs or leaves people out, and before current members are sent.
+ * Asks a person where a plan stops jobs or leaves people out, and before current members are sent; exported for its test.
  * @throws UserAborted; UsageError when something is lost, there is no terminal to confirm on, and --yes is missing. Nothing was done.
  */
-async function confirmPlan(
+export async function confirmPlan(
   shown: readonly ShownJob[],
   asking: { readonly terminal: Terminal; readonly yes: boolean; readonly json: boolean },
 ): Promise<void> {
@@ -157,7 +159,7 @@ class PartlyApplied extends Error {
 
 /** Starts, changes and stops jobs, one after the other; exported for its test. @throws PartlyApplied */
 export async function carryOut(
-  jobs: ExportJobs,
+  jobs: JobClient,
   planned: readonly PlannedJob[],
   shown: readonly ShownJob[],
   reason: string,
@@ -192,7 +194,7 @@ const LOOK_MS = 250;
  * Resolves once Temporal lists the jobs that stay. Publishers find them there by the time a stopped job accepts no more triggers.
  * @throws Error when one is not listed for 30 s: nothing was stopped
  */
-async function untilListed(jobs: ExportJobs, planned: readonly PlannedJob[]): Promise<void> {
+async function untilListed(jobs: JobClient, planned: readonly PlannedJob[]): Promise<void> {
   const stay = planned.filter(({ action }) => action !== 'stop');
   for (const endsAt = performance.now() + LISTED_MS; ; await setTimeout(LOOK_MS)) {
     const listed = new Set((await jobs.list()).filter(({ running }) => running).map(({ jobId }) => jobId));
@@ -203,7 +205,7 @@ async function untilListed(jobs: ExportJobs, planned: readonly PlannedJob[]): Pr
   }
 }
 
-async function carryOutOne(jobs: ExportJobs, job: PlannedJob, reason: string): Promise<void> {
+async function carryOutOne(jobs: JobClient, job: PlannedJob, reason: string): Promise<void> {
   const { jobId } = job;
   switch (job.action) {
     case 'create':

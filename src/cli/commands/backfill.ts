@@ -1,5 +1,5 @@
 import { definedOf } from '../../domain/json.ts';
-import type { BackfillRequest, JobStatus } from '../../client/export-jobs.ts';
+import type { BackfillRequest, JobStatus } from '../../client/job-client.ts';
 import { counted } from '../../domain/text.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';

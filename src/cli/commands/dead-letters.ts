@@ -8,9 +8,9 @@ import type {
   DecisionExtent,
   DecisionOptions,
   DecisionProgress,
-  ExportJobs,
+  JobClient,
   WhichDeadLetters,
-} from '../../client/export-jobs.ts';
+} from '../../client/job-client.ts';
 import { deadLetterWorkflowId } from '../../domain/names.ts';
 import { counted, exactTime, printable, printableReason } from '../../domain/text.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
@@ -103,7 +103,7 @@ interface Wording {
 async function decide(
   terminal: Terminal,
   { json, yes, isDry, ...words }: Wording & { readonly json: boolean; readonly yes: boolean; readonly isDry: boolean },
-  carryOut: (deadLetters: ExportJobs['deadLetters'], options: DecisionOptions) => Promise<Decided>,
+  carryOut: (deadLetters: JobClient['deadLetters'], options: DecisionOptions) => Promise<Decided>,
 ): Promise<void> {
   const stop = interruption();
   const spinner = spinnerOn(terminal, json);

@@ -1,4 +1,4 @@
-import type { EditedJob } from '../../client/export-jobs.ts';
+import type { EditedJob } from '../../client/job-client.ts';
 import { EDITABLE_FIELDS } from '../../domain/form.ts';
 import { definedOf } from '../../domain/json.ts';
 import { printable } from '../../domain/text.ts';

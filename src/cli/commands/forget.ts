@@ -1,7 +1,9 @@
+import { People } from '../../client/people.ts';
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { PersonNotFound } from '../../client/errors.ts';
-import type { ExportJobs, PersonInJob, PersonPlaces, RemovedLetters } from '../../client/export-jobs.ts';
+import type { JobClient } from '../../client/job-client.ts';
+import type { PersonInJob, PersonPlaces, RemovedLetters } from '../../client/people.ts';
 import type { Deed } from '../../contract/audit.ts';
 import { storedDeed } from '../../delivery-log/deeds.ts';
 import type { LoggedPerson } from '../../delivery-log/person-removal.ts';
@@ -54,7 +56,7 @@ Where a person's data lies, and how long: docs/personal-data.md`,
     const spinner = spinnerOn(terminal, json)?.start('Reading all histories');
     try {
       await withJobs(async (jobs) => {
-        const places = await jobs.people.places(user);
+        const places = await new People(jobs.core, jobs.deadLetters).places(user);
         const deliveryLog = (await log?.count(user)) ?? null;
         const found: Whereabouts = { user, isRemoved: false, isRecorded: false, deliveryLog, ...places, failures: [] };
         spinner?.stop();
@@ -78,7 +80,7 @@ Where a person's data lies, and how long: docs/personal-data.md`,
         const isRecorded = await record();
         const inJobs = stopWaiting ? await stopAll(jobs, found, why) : { jobs: found.jobs, leftOut };
         if (stopWaiting && toAsk(found).length > 0) await setTimeout(LOGGED_MS);
-        const { removed, failures } = await jobs.people.removeDeadLetters(user, why);
+        const { removed, failures } = await new People(jobs.core, jobs.deadLetters).removeDeadLetters(user, why);
         const inLog = (await log?.remove(user)) ?? null;
         if (isRecorded && inLog !== null) await record({ ...inLog, deadLetters: removed });
         const left = {
@@ -116,7 +118,7 @@ function toAsk({ jobs, leftOut }: Whereabouts): string[] {
 
 /** Drops what waits in each job. One that does not do so, or does not say it, is among `leftOut`, with the reason. */
 async function stopAll(
-  jobs: ExportJobs,
+  jobs: JobClient,
   found: Whereabouts,
   options: { readonly reason?: string },
 ): Promise<Pick<Whereabouts, 'jobs' | 'leftOut'>> {
@@ -125,7 +127,7 @@ async function stopAll(
   for (const jobId of toAsk(found)) {
     const job = asked.get(jobId) ?? { jobId, waiting: 0 };
     try {
-      const { waiting, notice } = await jobs.people.stopWaiting(found.user, jobId, options);
+      const { waiting, notice } = await new People(jobs.core, jobs.deadLetters).stopWaiting(found.user, jobId, options);
       if (notice !== undefined) leftOut.push({ jobId, reason: notice });
       asked.set(jobId, { ...job, waiting, noLongerWaiting: Math.max(0, job.waiting - waiting) });
     } catch (error) {

@@ -1,3 +1,5 @@
+import { type SampleOf, sampleRequest, sendSample } from '../../client/jobs/samples.ts';
+import type { Sample, SampleWish, SentSample } from '../../contract/sample.ts';
 import { UserAborted, terminalAsk, type Ask } from '../ask.ts';
 import { command, withJobs } from '../command.ts';
 import { UsageError } from '../exit-code.ts';
@@ -15,10 +17,10 @@ import {
 import type {
   AudienceList,
   AuthorizationListing,
-  ExportJobs,
+  JobClient,
   JobDefinitionInput,
   StartedJob,
-} from '../../client/export-jobs.ts';
+} from '../../client/job-client.ts';
 import { defaultOf, isRequired, FORM_DEFAULTS, FORM_FIELDS, FIELDS } from '../../domain/form.ts';
 import { FORM, plain } from '../../words/form.ts';
 import { JOB_ID_PATTERN } from '../../domain/names.ts';
@@ -45,7 +47,13 @@ triggers start.`,
     const ask = await terminalAsk({ input: terminal.stdin, output: process.stderr });
     const { columns } = terminal;
     const made = await withJobs((jobs) =>
-      newJob({ ask, jobs, say: (text) => terminal.err(sentences(text, terminal)), columns, save: writeNewFile }),
+      newJob({
+        ask,
+        jobs: withSamples(jobs),
+        say: (text) => terminal.err(sentences(text, terminal)),
+        columns,
+        save: writeNewFile,
+      }),
     );
     if (made === undefined) throw new UserAborted('Nothing was started.');
     if (made === 'saved') return terminal.err('Nothing was started.');
@@ -54,8 +62,22 @@ triggers start.`,
   },
 });
 
+function withSamples(jobs: JobClient): NewJobOptions['jobs'] {
+  return {
+    authorizations: () => jobs.authorizations(),
+    audiences: () => jobs.audiences(),
+    profileFields: (audience) => jobs.profileFields(audience),
+    check: (definition, jobId) => jobs.check(definition, jobId),
+    start: (definition, options) => jobs.start(definition, options),
+    sample: (of, wish) => sampleRequest(jobs.core, of, wish),
+    test: (of) => sendSample(jobs.core, of, {}),
+  };
+}
+
 /** The form's questions to a worker. */
-export type FormJobs = Pick<ExportJobs, 'authorizations' | 'audiences' | 'profileFields' | 'check' | 'sample'>;
+export interface FormJobs extends Pick<JobClient, 'authorizations' | 'audiences' | 'profileFields' | 'check'> {
+  readonly sample: (of: SampleOf, wish: SampleWish) => Promise<Sample>;
+}
 
 export interface FormOptions {
   readonly ask: Ask;
@@ -258,7 +280,7 @@ function complete(draft: Draft): JobDefinitionInput {
 }
 
 export interface NewJobOptions extends FormOptions {
-  readonly jobs: FormJobs & Pick<ExportJobs, 'test' | 'start'>;
+  readonly jobs: FormJobs & Pick<JobClient, 'start'> & { readonly test: (of: SampleOf) => Promise<SentSample> };
   /** Writes a new file; false when a file of that name exists. */
   readonly save: (file: string, text: string) => boolean;
 }

@@ -1,4 +1,4 @@
-import type { DeedOptions, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
+import type { DeedOptions, JobClient, JobStatus } from '../../client/job-client.ts';
 import type { KeptTriggers } from '../../contract/job-status.ts';
 import { counted } from '../../domain/text.ts';
 import { command, type CommandMaker, withJobs } from '../command.ts';
@@ -60,8 +60,8 @@ function jobCommand({
   ...terms
 }: Pick<Parameters<typeof command>[0], 'name' | 'description' | 'notes' | 'examples'> & {
   /** The job's previous state, where the text depends on it. */
-  readonly before?: (jobs: ExportJobs, job: string) => Promise<PausedJob | undefined>;
-  readonly ask: (jobs: ExportJobs, job: string, deed: DeedOptions) => Promise<JobStatus>;
+  readonly before?: (jobs: JobClient, job: string) => Promise<PausedJob | undefined>;
+  readonly ask: (jobs: JobClient, job: string, deed: DeedOptions) => Promise<JobStatus>;
   readonly inWords: (job: string, status: JobStatus, before: PausedJob | undefined) => string;
 }): CommandMaker {
   return command({

@@ -2,14 +2,14 @@ import { existsSync, statSync } from 'node:fs';
 import type { Ora } from 'ora';
 import type {
   EventTrigger,
-  ExportJobs,
+  JobClient,
   PublishProgress,
   PublishResult,
   PushOptions,
   PushProgress,
   PushResult,
   Slugs,
-} from '../../client/export-jobs.ts';
+} from '../../client/job-client.ts';
 import { LONGEST_DURATION_MS } from '../../contract/duration.ts';
 import { JOB_ID_PATTERN, JOB_ID_RULE, AUDIENCE_ID } from '../../domain/names.ts';
 import { counted, printable } from '../../domain/text.ts';
@@ -153,7 +153,7 @@ interface Remarks {
 
 /** Sends and shows progress. Ctrl-C ends the input, and the accepted triggers are still reported. */
 async function send(
-  jobs: ExportJobs,
+  jobs: JobClient,
   job: string | undefined,
   typed: Source,
   { terminal, spinner, patienceMs, again, isOne, json, signal }: Stage,

@@ -1,6 +1,10 @@
+import { compare, forget } from '../../client/reconcile/compare.ts';
+import { reconcile } from '../../client/reconcile/reconcile.ts';
 import { extname } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
-import type { CompareProgress, Difference, ExportJobs, JobStatus } from '../../client/export-jobs.ts';
+import type { JobClient, JobStatus } from '../../client/job-client.ts';
+import type { CompareProgress } from '../../client/reconcile/compare.ts';
+import type { Difference } from '../../contract/difference.ts';
 import { DifferenceDoubtful } from '../../client/errors.ts';
 import { LIST_FORMATS, type ListFormat, type ListOptions, readTheirList } from '../../client/reconcile/their-list.ts';
 import { doubtInWords, doubtsAbout } from '../../domain/difference.ts';
@@ -45,7 +49,9 @@ are not members. It runs as a backfill: triggers backfill JOB --pause, --resume,
     const list = readTheirList(theyHave === '-' ? terminal.stdin : openFile(theyHave), listOptions(theyHave, options));
     const stage = { terminal, json, audience, reason, dryRun, force, yes };
     // An open standard input would keep the process alive after an interruption.
-    const result = await withJobs((jobs) => reconcile(jobs, job, list, stage)).finally(() => terminal.stdin.destroy());
+    const result = await withJobs((jobs) => compareAndSend(jobs, job, list, stage)).finally(() =>
+      terminal.stdin.destroy(),
+    );
     print(result, () => doneText(job, result));
   },
 });
@@ -86,8 +92,8 @@ interface Reconciled {
 }
 
 /** Compares, shows what would be sent, asks, and has it sent. If it is not sent, nothing is left behind. */
-async function reconcile(
-  jobs: ExportJobs,
+async function compareAndSend(
+  jobs: JobClient,
   job: string,
   list: AsyncIterable<string>,
   { terminal, json, audience, reason, dryRun, force, yes }: Stage,
@@ -100,13 +106,13 @@ async function reconcile(
   };
   try {
     spinner?.start('Reading the list');
-    const difference = await jobs.compare(job, list, { audience, signal: stop.signal, onProgress });
+    const difference = await compare(jobs.core, job, list, { audience, signal: stop.signal, onProgress });
     spinner?.stop();
     try {
       if (!json) for (const line of differenceLines(difference)) terminal.err(sentences(line, terminal));
       const doubts = doubtsAbout(difference);
       if (dryRun || difference.enters + difference.exits === 0) {
-        await jobs.forget(job, difference);
+        await forget(jobs.core, job, difference);
         const words = force ? [] : doubts.map((doubt) => doubtInWords(doubt, difference));
         return { difference, ...(words.length === 0 ? {} : { doubts: words }) };
       }
@@ -114,9 +120,9 @@ async function reconcile(
       if (!yes && terminal.stdin.isTTY !== true) throw nobodyToAsk(`At most ${extent(difference)} would be sent.`);
       const question = `Send at most ${extent(difference)} to ${job}?`;
       if (!yes && !(await confirmed(terminal, question, stop.signal))) throw new UserAborted('Nothing was sent.');
-      return { difference, status: await jobs.reconcile(job, difference, { force, reason }) };
+      return { difference, status: await reconcile(jobs.core, job, difference, { force, reason }) };
     } catch (error) {
-      if (isNotSent(error)) await jobs.forget(job, difference).catch(() => undefined);
+      if (isNotSent(error)) await forget(jobs.core, job, difference).catch(() => undefined);
       throw error;
     }
   } finally {

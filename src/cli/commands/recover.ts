@@ -1,4 +1,5 @@
-import type { JobStatus } from '../../client/export-jobs.ts';
+import { recover } from '../../client/history/recovery.ts';
+import type { JobStatus } from '../../client/job-client.ts';
 import { counted } from '../../domain/text.ts';
 import { command, withJobs } from '../command.ts';
 import { sentences } from '../text.ts';
@@ -17,7 +18,7 @@ export const recoverCommand = command({
       const text = `Waiting ${seconds} s, until nothing of the terminated run can be in flight any more.`;
       terminal.err(sentences(text, terminal));
     };
-    const status = await withJobs((jobs) => jobs.recover(job, { onWait }));
+    const status = await withJobs((jobs) => recover(jobs.core, job, { onWait }));
     print(status, () => recoveredText(job, status));
   },
 });

@@ -1,5 +1,8 @@
+import { findTold, replay } from '../../client/replay.ts';
 import { Option } from '@commander-js/extra-typings';
-import type { ExportJobs, FoundTold, JobStatus, ReplayOptions, ReplayWish } from '../../client/export-jobs.ts';
+import type { JobClient, JobStatus } from '../../client/job-client.ts';
+import type { FoundTold } from '../../contract/replay.ts';
+import type { ReplayOptions, ReplayWish } from '../../client/replay.ts';
 import { counted, printable, shownTime } from '../../domain/text.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
@@ -47,7 +50,7 @@ backfill JOB --pause, --resume, --cancel; triggers edit JOB --backfill-rate 100.
       deliveryId: id && asId(id),
       onlyLast: only && true,
     };
-    const result = await withJobs((jobs) => replay(jobs, job, wish, { terminal, json, note, ...options }));
+    const result = await withJobs((jobs) => findAndSend(jobs, job, wish, { terminal, json, note, ...options }));
     print(result, () => doneText(job, result));
   },
 });
@@ -67,13 +70,13 @@ interface Replayed {
 }
 
 /** Shows what would be sent, asks, and has it sent. */
-async function replay(
-  jobs: ExportJobs,
+async function findAndSend(
+  jobs: JobClient,
   job: string,
   wish: ReplayWish,
   { terminal, json, note, dryRun, yes, ...options }: Stage,
 ): Promise<Replayed> {
-  const found = await jobs.findTold(job, wish);
+  const found = await findTold(jobs.core, job, wish);
   if (!json) for (const line of foundLines(found)) terminal.err(sentences(line, terminal));
   const gaps = gapsInWords(found.gaps ?? []);
   if (gaps !== undefined) note(gaps);
@@ -81,7 +84,7 @@ async function replay(
   if (yes !== true && terminal.stdin.isTTY !== true) throw nobodyToAsk(`At most ${extent(found)} would be sent again.`);
   if (yes !== true && !(await confirmed(terminal, `Send at most ${extent(found)} to ${job} again?`)))
     throw new UserAborted('Nothing was sent.');
-  return { found, status: await jobs.replay(job, found, options) };
+  return { found, status: await replay(jobs.core, job, found, options) };
 }
 
 function extent({ enters, exits, people }: Pick<FoundTold, 'enters' | 'exits' | 'people'>): string {

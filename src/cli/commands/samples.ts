@@ -1,3 +1,4 @@
+import { sampleRequest, sendSample } from '../../client/jobs/samples.ts';
 import { command, withJobs } from '../command.ts';
 import { sampleOf } from '../job-options.ts';
 import { sampleWords, wishFrom } from '../options.ts';
@@ -24,7 +25,7 @@ The body is shown as it is sent.`,
   async run([argument], options, { terminal, json, print }) {
     const wish = wishFrom(options);
     const of = sampleOf(argument);
-    const sample = await withJobs((jobs) => jobs.sample(of, wish));
+    const sample = await withJobs((jobs) => sampleRequest(jobs.core, of, wish));
     if (!json) {
       for (const line of noteLines(`${samplePerson(sample)}. Nothing was sent.`, terminal)) terminal.err(line);
       for (const line of warningLines(sample, terminal)) terminal.err(line);
@@ -45,7 +46,7 @@ answers say otherwise.`,
   async run([argument], options, { terminal, json, print }) {
     const wish = wishFrom(options);
     const of = sampleOf(argument);
-    const sent = await withJobs((jobs) => jobs.test(of, wish));
+    const sent = await withJobs((jobs) => sendSample(jobs.core, of, wish));
     const { answer } = sent;
     if (!json) {
       for (const line of noteLines(testedText(sent), terminal)) terminal.err(line);

@@ -1,5 +1,5 @@
 import { InvalidJob } from '../../client/errors.ts';
-import type { ExportJobs, JobDefinitionInput, StartedJob, StartOptions } from '../../client/export-jobs.ts';
+import type { JobClient, JobDefinitionInput, StartedJob, StartOptions } from '../../client/job-client.ts';
 import { FORM_FIELDS } from '../../domain/form.ts';
 import { counted } from '../../domain/text.ts';
 import { shownUrl } from '../../domain/mask-url.ts';
@@ -71,7 +71,7 @@ interface Asking {
 
 /** Shows how many existing users it will send, then starts it; undefined when the person at the terminal decides against it. */
 async function startAsAsked(
-  jobs: ExportJobs,
+  jobs: JobClient,
   definition: JobDefinitionInput,
   { terminal, start, sample, yes }: Asking,
 ): Promise<StartedJob | undefined> {
@@ -87,7 +87,7 @@ async function startAsAsked(
   return started;
 }
 
-async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample: number | undefined): Promise<string> {
+async function question(jobs: JobClient, definition: JobDefinitionInput, sample: number | undefined): Promise<string> {
   const prepared = await checked(jobs, definition);
   const sizes = prepared.audiences.map(({ size }) => size);
   const known = sizes.filter((size) => size !== undefined);
@@ -103,7 +103,7 @@ async function question(jobs: ExportJobs, definition: JobDefinitionInput, sample
 }
 
 /** @throws InvalidJob */
-async function checked(jobs: ExportJobs, definition: JobDefinitionInput) {
+async function checked(jobs: JobClient, definition: JobDefinitionInput) {
   const prepared = await jobs.check(definition);
   if (!prepared.ok) throw new InvalidJob(prepared.problems);
   return prepared;

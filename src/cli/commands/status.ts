@@ -2,7 +2,7 @@ import { command, withJobs } from '../command.ts';
 import { jobTable, statusLines } from '../render-jobs.ts';
 import { watchStatus } from '../render-watches.ts';
 import { interruption } from '../terminal.ts';
-import type { JobSummary } from '../../client/export-jobs.ts';
+import type { JobSummary } from '../../client/job-client.ts';
 import { counted } from '../../domain/text.ts';
 import { sentences, tableColumns } from '../text.ts';
 

@@ -1,5 +1,5 @@
 import { Option } from '@commander-js/extra-typings';
-import type { BackfillStatus, ExportJobs, JobStatus, StopRequest } from '../../client/export-jobs.ts';
+import type { BackfillStatus, JobClient, JobStatus, StopRequest } from '../../client/job-client.ts';
 import type { KeptBackfill } from '../../contract/job-status.ts';
 import { LONGEST_STOP_MS } from '../../domain/requests.ts';
 import { capital } from '../../words/text.ts';
@@ -62,7 +62,7 @@ export const stopCommand = command({
 type Waiting = NonNullable<StopRequest['waiting']>;
 
 /** The effects of a stop that cannot be undone, in sentences; '' when there are none. Numbers change until it acts, so each is "about" so many. */
-async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waiting: Waiting): Promise<string> {
+async function extentOf(jobs: JobClient, job: string, status: JobStatus, waiting: Waiting): Promise<string> {
   // It has ended, and can only be asked to discard what it kept. Any other request is refused, and changes nothing.
   if (hasStopped(status.state) && (status.kept === undefined || waiting !== 'discard')) return '';
   const dropped = waiting === 'discard' ? whatWaits(status) : undefined;
@@ -76,7 +76,7 @@ async function extentOf(jobs: ExportJobs, job: string, status: JobStatus, waitin
 
 /** How many of its own dead letters wait; undefined when that is unknown, since some cannot be read here, for example. */
 async function deadLettersOf(
-  jobs: ExportJobs,
+  jobs: JobClient,
   { jobId, deadLettersOfEarlierJobs: earlier = 0 }: JobStatus,
 ): Promise<number | undefined> {
   try {

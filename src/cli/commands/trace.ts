@@ -1,5 +1,7 @@
+import { tracePerson } from '../../client/history/logged.ts';
 import { definedOf } from '../../domain/json.ts';
-import type { TraceEvent, TraceProgress } from '../../client/export-jobs.ts';
+import type { TraceEvent } from '../../contract/trace.ts';
+import type { TraceProgress } from '../../client/history/trace.ts';
 import { configuredTaskQueue } from '../../config/file.ts';
 import { DeliveryLogError } from '../../delivery-log/log-error.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
@@ -50,7 +52,7 @@ status of a delivery and how long it took, nor when in its slice it was sent.`,
           ...definedOf({ jobId: job, since, log }),
           onProgress,
         };
-        for await (const event of jobs.trace(person, options)) tell(event);
+        for await (const event of tracePerson(jobs.core, person, options)) tell(event);
       });
       gaps = log && gapsInWords(await log.gaps({ since: since?.toISOString() }));
     } catch (error) {

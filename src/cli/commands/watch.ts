@@ -1,5 +1,7 @@
+import { Watches } from '../../client/watches.ts';
 import { definedOf } from '../../domain/json.ts';
-import type { DeedOptions, ExportJobs, WatchOptionsInput, WatchStatus } from '../../client/export-jobs.ts';
+import type { DeedOptions, JobClient } from '../../client/job-client.ts';
+import type { WatchOptionsInput, WatchStatus } from '../../contract/watch.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/text.ts';
 import { confirmLoss } from '../ask.ts';
@@ -58,7 +60,7 @@ docs/watch.md`,
       const [action] = actions;
       if (action === undefined) return await start(jobs, audiences, options, { reason }, invocation);
       if (action === 'stop') {
-        const statuses = await Promise.all(audiences.map((audience) => jobs.watches.status(audience)));
+        const statuses = await Promise.all(audiences.map((audience) => new Watches(jobs.core).status(audience)));
         const losses = statuses.map(stopLoss).filter((loss) => loss !== '');
         await confirmLoss(losses.join('\n'), 'Stop it?', { terminal, json, yes: yes === true });
       }
@@ -82,13 +84,13 @@ function optionsFrom(flags: {
 }
 
 async function start(
-  jobs: ExportJobs,
+  jobs: JobClient,
   audiences: readonly string[],
   options: WatchOptionsInput,
   deed: DeedOptions,
   { terminal, json, print }: Invocation,
 ): Promise<void> {
-  for (const { isNew, status, warnings } of await jobs.watches.start(audiences, options, deed)) {
+  for (const { isNew, status, warnings } of await new Watches(jobs.core).start(audiences, options, deed)) {
     print({ isNew, ...status, warnings }, () => startedText(isNew, status));
     if (!json) for (const warning of warnings) terminal.err(sentences(`Warning: ${printable(warning)}`, terminal));
   }
@@ -108,14 +110,14 @@ export function startedText(
   return `Watching ${audience.slug} ${every}. ${first} Follow it with: triggers watch --list`;
 }
 
-async function ask(jobs: ExportJobs, audience: string, action: Action, deed: DeedOptions): Promise<WatchStatus> {
+async function ask(jobs: JobClient, audience: string, action: Action, deed: DeedOptions): Promise<WatchStatus> {
   switch (action) {
     case 'now':
-      return await jobs.watches.startRound(audience, deed);
+      return await new Watches(jobs.core).startRound(audience, deed);
     case 'accept':
-      return await jobs.watches.accept(audience, deed);
+      return await new Watches(jobs.core).accept(audience, deed);
     default:
-      return await jobs.watches.stop(audience, deed);
+      return await new Watches(jobs.core).stop(audience, deed);
   }
 }
 
@@ -132,8 +134,8 @@ function doneText({ audience, held }: WatchStatus, action: Action): string {
   }
 }
 
-async function showAll(jobs: ExportJobs, { terminal, printEach }: Invocation): Promise<void> {
-  const watches = await jobs.watches.list();
+async function showAll(jobs: JobClient, { terminal, printEach }: Invocation): Promise<void> {
+  const watches = await new Watches(jobs.core).list();
   const nowMs = Date.now();
   printEach(
     watches.map(({ status, ...rest }) => status ?? rest),

@@ -12,6 +12,8 @@ import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { definedOf } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from '../../domain/person-trace.ts';
+import type { ClientCore } from '../core.ts';
+import { checkOptions, OPTIONS } from '../options.ts';
 import type { ListedRun } from '../jobs/job-list.ts';
 import { describeExecution } from '../jobs/job-service.ts';
 import {
@@ -21,9 +23,23 @@ import {
   lettersOf,
   MOST_JOBS,
   standingOf,
+  trace,
   type TraceOptions,
   whyUnread,
 } from './trace.ts';
+
+/** Yields what the server knows of a person, or the log in `options`. @throws as `trace` and `loggedTrace` */
+export function tracePerson(
+  { open, taskQueue }: ClientCore,
+  user: string,
+  options: TraceOptions = {},
+): AsyncIterable<TraceEvent> {
+  checkOptions(OPTIONS.trace, options);
+  const { log } = options;
+  return log === undefined
+    ? trace(open(), taskQueue, user, options)
+    : loggedTrace(open(), taskQueue, user, log, options);
+}
 
 /** Most attempts of one trace, those made last. */
 const MOST_ROWS = 1_000;
@@ -38,7 +54,7 @@ const MOST_DECIDED = 100;
  *
  * @throws JobNotFound, UnknownPayloadKey, and what the log throws
  */
-export async function* loggedTrace(
+async function* loggedTrace(
   client: Client,
   taskQueue: string,
   user: string,

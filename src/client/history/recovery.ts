@@ -28,7 +28,8 @@ import { ask, settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
 import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, retainedUntil } from '../executions.ts';
 import { prepare } from '../jobs/job-definition.ts';
-import type { DeedOptions } from '../options.ts';
+import type { ClientCore } from '../core.ts';
+import { checkOptions, OPTIONS, type DeedOptions } from '../options.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
@@ -48,7 +49,14 @@ const REPLAY_MS = 120_000;
  *
  * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
  */
-export async function recover(client: Client, jobId: string, by: By, options: RecoverOptions = {}): Promise<JobStatus> {
+export async function recover(
+  { open, byOf }: ClientCore,
+  jobId: string,
+  options: RecoverOptions = {},
+): Promise<JobStatus> {
+  checkOptions(OPTIONS.recover, options);
+  const by = byOf(options);
+  const client = open();
   const last = await describeExecution(client, jobId);
   const { kept } = isStopped(last) ? await queryStatus(client, jobId) : {};
   if (kept !== undefined) throw new JobKept(jobId, kept);

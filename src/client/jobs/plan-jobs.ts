@@ -9,10 +9,21 @@ import { shownForm } from '../../domain/job/describing.ts';
 import { formOf } from '../../domain/job/job.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
+import { isRecord } from '../../domain/json.ts';
 import { areTwins, type Destination, isRenamed, twinText, urlDigests } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { AudienceMoved, JobKept, JobNotRunning, JobRecoverable, remediesOf, RequestRefused } from '../errors.ts';
+import {
+  AudienceMoved,
+  InvalidRequest,
+  JobKept,
+  JobNotRunning,
+  JobRecoverable,
+  remediesOf,
+  RequestRefused,
+} from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
+import type { ClientCore } from '../core.ts';
+import { checkOptions, OPTIONS } from '../options.ts';
 import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
 import { destinationsIn, reachableJobs } from './job-list.ts';
@@ -84,11 +95,17 @@ const AT_ONCE = 8;
  * @throws NoWorker, WorkerFailed, ServerUnreachable
  */
 export async function planJobs(
-  client: Client,
-  taskQueue: string,
+  { open, taskQueue }: ClientCore,
   definitions: Readonly<Record<string, unknown>>,
-  { prune = false }: PlanOptions,
+  options: PlanOptions,
 ): Promise<JobsPlan> {
+  checkOptions(OPTIONS.plan, options);
+  if (!isRecord(definitions))
+    throw new InvalidRequest([
+      { field: 'wanted', message: 'This must be an object with a definition for each job id.' },
+    ]);
+  const client = open();
+  const { prune = false } = options;
   const destinations: Destination[] = [];
   const planned = await concurrently(Object.entries(definitions), async ([jobId, definition]) =>
     orProblems(jobId, async () => await planOf(client, taskQueue, jobId, definition, destinations)),

@@ -9,6 +9,7 @@ import { isRecord } from '../../domain/json.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, InvalidRequest, NoSample } from '../errors.ts';
+import type { ClientCore } from '../core.ts';
 import { checkOptions, OPTIONS } from '../options.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { prepare } from './job-definition.ts';
@@ -23,7 +24,7 @@ export type SampleOf = { readonly jobId: string } | { readonly definition: unkno
  * Checks the subject of a sample: a job or a definition, and the person.
  * @throws InvalidRequest
  */
-export function checkSample(of: unknown, wish: unknown): void {
+function checkSample(of: unknown, wish: unknown): void {
   checkOptions(OPTIONS.sampleOf, of);
   checkOptions(OPTIONS.sampleWish, wish);
   if (isRecord(of) && (of['jobId'] === undefined) !== (of['definition'] === undefined)) return;
@@ -40,12 +41,9 @@ const NO_SUBSCRIPTION = '0'.repeat(32);
  * a warning.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker
  */
-export async function sampleRequest(
-  client: Client,
-  taskQueue: string,
-  of: SampleOf,
-  wish: SampleWish,
-): Promise<Sample> {
+export async function sampleRequest({ open, taskQueue }: ClientCore, of: SampleOf, wish: SampleWish): Promise<Sample> {
+  checkSample(of, wish);
+  const client = open();
   const { queue, settings, warnings, retryFor, unsent, ...subject } = await subjectOf(client, taskQueue, of, wish);
   const sampled = await workerRpc(client, queue, 'sampleRequest', { ...wish, ...subject, ...settings });
   return withNotes(sampleOf(sampled), [...(unsent === undefined ? [] : [unsent]), ...warnings], retryFor);
@@ -55,12 +53,9 @@ export async function sampleRequest(
  * Has a worker send one message about a real person, now, whatever the job is doing; the answer gives the outcome. Refuses an event that the job leaves out.
  * @throws InvalidJob, JobNotFound, AudienceMoved, NoSample, NoWorker; OutcomeUnknown
  */
-export async function sendSample(
-  client: Client,
-  taskQueue: string,
-  of: SampleOf,
-  wish: SampleWish,
-): Promise<SentSample> {
+export async function sendSample({ open, taskQueue }: ClientCore, of: SampleOf, wish: SampleWish): Promise<SentSample> {
+  checkSample(of, wish);
+  const client = open();
   const { queue, settings, warnings, retryFor, unsent, ...subject } = await subjectOf(client, taskQueue, of, wish);
   if (unsent !== undefined) throw new NoSample({ field: 'event', message: unsent });
   // A worker has answered before this. The request may have been made even if no answer comes.

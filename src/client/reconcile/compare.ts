@@ -4,8 +4,10 @@ import type { Difference } from '../../contract/difference.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { findAudience } from '../../domain/names.ts';
 import { InvalidRequest } from '../errors.ts';
+import type { ClientCore } from '../core.ts';
+import { checkOptions, OPTIONS } from '../options.ts';
 import { workerRpc } from '../jobs/worker-rpc.ts';
-import { runningJob, START_WAIT_MS, statusWhen } from '../jobs/job-service.ts';
+import { describeExecution, runningJob, START_WAIT_MS, statusWhen } from '../jobs/job-service.ts';
 import { meantBy } from '../jobs/slugs.ts';
 
 export interface CompareOptions {
@@ -33,11 +35,14 @@ const COMPARE_MS = 60 * 60_000;
 
 /** Has the workers of a job compare a list with the members of one of its audiences. A comparison that fails leaves nothing behind. */
 export async function compare(
-  client: Client,
+  { open }: ClientCore,
   jobId: string,
   theirs: Iterable<string> | AsyncIterable<string>,
-  { audience: named, signal, onProgress }: CompareOptions,
+  options: CompareOptions,
 ): Promise<Difference> {
+  checkOptions(OPTIONS.compare, options);
+  const { audience: named, signal, onProgress } = options;
+  const client = open();
   // The job's own queue, whatever the client's is: only its workers have the source that it uses.
   const { taskQueue } = await runningJob(client, jobId);
   const status = await statusWhen(client, jobId, ({ state }) => state !== 'starting', START_WAIT_MS);
@@ -50,13 +55,19 @@ export async function compare(
     signal?.throwIfAborted();
     return { id, audience, ...compared };
   } catch (error) {
-    await forget(client, taskQueue, id).catch(() => undefined);
+    await remove(client, taskQueue, id).catch(() => undefined);
     throw error;
   }
 }
 
 /** Removes a difference that is not to be sent. */
-export async function forget(client: Client, taskQueue: string, differenceId: string): Promise<void> {
+export async function forget({ open }: ClientCore, jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
+  const client = open();
+  const { taskQueue } = await describeExecution(client, jobId);
+  await remove(client, taskQueue, id);
+}
+
+async function remove(client: Client, taskQueue: string, differenceId: string): Promise<void> {
   await workerRpc(client, taskQueue, 'forgetDifference', differenceId);
 }
 

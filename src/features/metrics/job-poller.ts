@@ -79,7 +79,7 @@ export class JobPoller {
   async #askWatches(): Promise<void> {
     const { client, taskQueue, polledWatches } = this.#options;
     if (polledWatches === undefined || this.#isClosed) return;
-    const watches = await new Watches(() => client, taskQueue).list().catch(() => []);
+    const watches = await new Watches({ open: () => client, taskQueue }).list().catch(() => []);
     polledWatches(watches.map(({ status }) => status?.state));
   }
 

@@ -11,6 +11,7 @@ import { UnknownPayloadKey } from '../../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { serverError } from '../recorded-job.ts';
 import { inTimeOrder } from '../../../src/client/history/trace.ts';
+import { JobClient } from '../../../src/client/job-client.ts';
 import { recover } from '../../../src/client/history/recovery.ts';
 
 interface Run {
@@ -172,7 +173,7 @@ test('recover refuses a running job: there is nothing to recover, instead of how
   const client = {
     workflow: { getHandle: () => ({ describe: async () => await Promise.resolve({ status: { name: 'RUNNING' } }) }) },
   } as unknown as Client; // What recover uses of one before it refuses.
-  await expect(recover(client, 'vip', { door: 'client' })).rejects.toMatchObject({
+  await expect(recover(new JobClient(client).core, 'vip')).rejects.toMatchObject({
     name: 'JobAlreadyRunning',
     message: expect.stringMatching(/is already running\. There is nothing to recover\.$/),
   });

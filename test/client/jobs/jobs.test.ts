@@ -11,7 +11,7 @@ import type { BackfillStatus } from '../../../src/contract/job-status.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { clientWith } from '../an-easy-worker.ts';
 import { serverError } from '../recorded-job.ts';
-import type { PlannedJob } from '../../../src/client/export-jobs.ts';
+import type { PlannedJob } from '../../../src/app/export-jobs.ts';
 import { withTwins } from '../../../src/client/jobs/plan-jobs.ts';
 import { type Destination, urlDigests } from '../../../src/domain/twins.ts';
 import { queryStatus, startJobWorkflow } from '../../../src/client/jobs/job-service.ts';

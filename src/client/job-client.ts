@@ -3,31 +3,24 @@ import type { Client } from '@temporalio/client';
 import type { Asker, AuditEntry, By, LoggedDeed } from '../contract/audit.ts';
 import type { Attempt } from '../contract/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
-import type { Difference } from '../contract/difference.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../contract/job-status.ts';
 import type { PreparedJob } from '../contract/ports.ts';
-import type { FoundTold } from '../contract/replay.ts';
 import type { BackfillRequest, StopRequest } from '../contract/requests.ts';
-import type { Sample, SampleWish, SentSample } from '../contract/sample.ts';
-import type { TraceEvent } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
-import { doubtsAbout } from '../domain/difference.ts';
-import { definedOf, isRecord } from '../domain/json.ts';
+import { definedOf } from '../domain/json.ts';
 import { jobWorkflowId, DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, historyQuery, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
 import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
+import type { ClientCore } from './core.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed, DifferenceDoubtful, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
+import { ClientClosed, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
 import { isOpen, isStopped } from './executions.ts';
 import { newestFirst } from '../words/audit.ts';
 import { endings } from './history/endings.ts';
 import { shownText } from '../domain/mask-url.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
-import { recover, type RecoverOptions } from './history/recovery.ts';
-import { loggedTrace } from './history/logged.ts';
-import { trace, type TraceOptions } from './history/trace.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions, editTo } from './jobs/edit-job.ts';
@@ -41,13 +34,11 @@ import {
 } from './jobs/job-list.ts';
 import { jobDirectory, type JobDirectory, unmatchedText } from './push/job-directory.ts';
 import { askJob, describeExecution, queryTrend, quickStatus, untilQuiet, updateJob } from './jobs/job-service.ts';
-import { type JobsPlan, planJobs, type PlanOptions } from './jobs/plan-jobs.ts';
-import { checkSample, type SampleOf, sampleRequest, sendSample } from './jobs/samples.ts';
 import { Destinations } from './jobs/destinations.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { type DeedOptions, parsed, checkDifference, checkOptions, OPTIONS } from './options.ts';
+import { type DeedOptions, parsed, checkOptions, OPTIONS } from './options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { jobSignals } from './push/signal-sender.ts';
 import { PATIENCE_MS } from './push/with-retries.ts';
@@ -62,15 +53,10 @@ import {
   type Triggers,
   withEvent,
 } from './push/push.ts';
-import { compare, type CompareOptions, forget } from './reconcile/compare.ts';
-import { People } from './people.ts';
-import { findTold, type ReplayOptions, type ReplayWish } from './replay.ts';
-import { Watches } from './watches.ts';
 
 export type { Asker, AuditAction, AuditChange, AuditEntry, Door } from '../contract/audit.ts';
 export type { Attempt } from '../contract/attempt.ts';
 export type { AudienceList, AudienceListing, AuthorizationListing } from '../contract/audience.ts';
-export type { Difference, DifferenceCounts } from '../contract/difference.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type {
   BackfillStatus,
@@ -82,11 +68,7 @@ export type {
   TrendPoint,
 } from '../contract/job-status.ts';
 export type { PreparedJob } from '../contract/ports.ts';
-export type { PersonStanding, TraceEvent } from '../contract/trace.ts';
-export type { Sample, SampleAnswer, SampleWish, SentSample, ShownRequest } from '../contract/sample.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
-export type { WatchOptionsInput, WatchRound, WatchStatus } from '../contract/watch.ts';
-export type { FoundTold, ReplayFilter, ToldRow } from '../contract/replay.ts';
 export type { BackfillRequest, StopRequest } from '../contract/requests.ts';
 export type { AttemptsOptions } from './history/attempts.ts';
 export type { ConnectConfig } from './connect.ts';
@@ -101,23 +83,16 @@ export type {
   RedeliverOptions,
   WhichDeadLetters,
 } from './dead-letters.ts';
+export type { ClientCore } from './core.ts';
 export type { DeedOptions } from './options.ts';
 export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
 export * from './errors.ts';
-export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from './jobs/plan-jobs.ts';
 export type { JobNumbers, JobOverview, JobSummary, LastHour, OverviewOptions } from './jobs/job-list.ts';
-export type { PersonInJob, PersonPlaces, RemovedLetters } from './people.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';
 export type { PushResult, Triggers } from './push/push.ts';
-export type { RecoverOptions } from './history/recovery.ts';
-export type { CompareOptions, CompareProgress } from './reconcile/compare.ts';
-export type { ReplayOptions, ReplayWish } from './replay.ts';
-export type { SampleOf } from './jobs/samples.ts';
 export type { Slugs } from './jobs/slugs.ts';
 export type { StartedJob, StartOptions } from './jobs/start-job.ts';
-export type { TraceOptions, TraceProgress } from './history/trace.ts';
-export type { AskedWatch, WatchSummary } from './watches.ts';
 export { InvalidPayloadKeys, UnknownPayloadKey } from '../temporal/encrypting-codec.ts';
 export { dataConverterWith, payloadConverterPath } from '../temporal/data-converter.ts';
 
@@ -130,22 +105,19 @@ export interface ExportJobsOptions {
   readonly by?: Asker;
 }
 
-export interface ReconcileOptions extends DeedOptions {
-  /** Send a difference even if it looks like that of a wrong list. */
-  readonly force?: boolean;
+interface Closing {
+  readonly close?: () => Promise<void>;
 }
 
 /**
- * Export jobs for programs: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts` when the reason is
+ * Export jobs for programs, without the features: start, signal, inspect, change, stop. Every method rejects with one of the classes in `errors.ts` when the reason is
  * known (`NoWorker` when no worker answers within 10 s).
  */
-export class ExportJobs {
+export class JobClient {
   /** Triggers that will not be sent unless a person decides so. */
   readonly deadLetters: DeadLetters;
-  /** Audiences whose changes are found by polling, for sources without an event stream. */
-  readonly watches: Watches;
-  /** Where Temporal has a person, and how much of that can be removed. */
-  readonly people: People;
+  /** For the features, which are made of it. */
+  readonly core: ClientCore;
   readonly #uncheckedClient: Client;
   #isClosed = false;
   readonly #directory: JobDirectory;
@@ -160,16 +132,16 @@ export class ExportJobs {
    * Uses a Temporal client of yours, which remains yours to close. Give it our payload converter (`payloadConverterPath`) if profiles
    * contain integers beyond 2^53, and the whole of `dataConverterWith(keys)` where payloads are encrypted.
    */
-  constructor(client: Client, options: ExportJobsOptions & { readonly close?: () => Promise<void> } = {}) {
+  constructor(client: Client, options: ExportJobsOptions & Closing = {}) {
     checkOptions(OPTIONS.client, options);
     this.#uncheckedClient = client;
     this.#taskQueue = options.taskQueue ?? DEFAULT_TASK_QUEUE;
     this.#asker = options.by ?? { door: 'client' };
     checkOptions(OPTIONS.by, this.#asker);
     const open = () => this.#client;
-    this.deadLetters = new DeadLetters(open, this.#taskQueue, (options) => this.#byOf(options));
-    this.watches = new Watches(open, this.#taskQueue, (options) => this.#by(options));
-    this.people = new People(open, this.#taskQueue, this.deadLetters, (options) => this.#by(options));
+    const byOf = (options: DeedOptions) => this.#byOf(options);
+    this.core = { open, taskQueue: this.#taskQueue, clock: this.#clock, by: (options) => this.#by(options), byOf };
+    this.deadLetters = new DeadLetters(open, this.#taskQueue, byOf);
     this.#directory = jobDirectory(client, this.#taskQueue);
     this.#destinations = new Destinations(() => destinationsIn(client, this.#taskQueue));
     this.#grouped = new GroupedSignals((jobId) => jobSignals(this.#client, jobId), options.patienceMs ?? PATIENCE_MS);
@@ -182,17 +154,18 @@ export class ExportJobs {
    * @param options.payloadKeys the workers' payload keys, `<key id>:<base64 of 32 bytes>`; default: those of `TRIGGERS_PAYLOAD_KEYS`.
    * @throws InvalidPayloadKeys; InvalidConnection; NotLetIn; ServerUnreachable within 5 s
    */
-  static async connect(
+  static async connect<Jobs extends JobClient>(
+    this: new (client: Client, options: ExportJobsOptions & Closing) => Jobs,
     options: ExportJobsOptions & {
       readonly connection?: ConnectConfig;
       readonly payloadKeys?: readonly string[];
     } = {},
-  ): Promise<ExportJobs> {
+  ): Promise<Jobs> {
     checkOptions(OPTIONS.connect, options);
     const { connection, payloadKeys = payloadKeysOfEnvironment(), ...own } = options;
     if (connection !== undefined) checkOptions(OPTIONS.connection, connection);
     const { client, close } = await connectClient(connection ?? loadConnectConfig(), payloadKeys);
-    return new ExportJobs(client, { ...own, close });
+    return new this(client, { ...own, close });
   }
 
   /** After this, every other method rejects with ClientClosed. A connection that `connect` made is closed; a client of yours is not. */
@@ -231,26 +204,6 @@ export class ExportJobs {
   /** Returns the fields that Export Fields may name, from the profiles of the first members of an audience (slug or id). Empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
     return await workerRpc(this.#client, this.#taskQueue, 'listProfileFields', audience);
-  }
-
-  /**
-   * Returns the request that a job, running or only defined, would send about a real person, with every secret masked. Sends nothing. The answer contains
-   * the person's profile, which is thereby stored in Temporal.
-   * @throws InvalidJob, JobNotFound, NoSample
-   */
-  async sample(of: SampleOf, wish: SampleWish = {}): Promise<Sample> {
-    checkSample(of, wish);
-    return await sampleRequest(this.#client, this.#taskQueue, of, wish);
-  }
-
-  /**
-   * Sends one message about a real person, now, whatever the job is doing and in addition to its parallel requests. Its `webhook-id` begins with `test-`. It
-   * is sent a second time only after a 401 that a new token may fix. Answers within 160 s.
-   * @throws InvalidJob, JobNotFound, NoSample
-   */
-  async test(of: SampleOf, wish: SampleWish = {}): Promise<SentSample> {
-    checkSample(of, wish);
-    return await sendSample(this.#client, this.#taskQueue, of, wish);
   }
 
   /**
@@ -363,20 +316,6 @@ export class ExportJobs {
   }
 
   /**
-   * Returns how to make each job as wanted: which to start, to change, and with `prune` to stop; or all obstacles to that, for all jobs at once. Does
-   * nothing.
-   * @param wanted definitions as `start` takes them, by job id. A missing field gets its default.
-   */
-  async plan(wanted: Readonly<Record<string, unknown>>, options: PlanOptions = {}): Promise<JobsPlan> {
-    checkOptions(OPTIONS.plan, options);
-    if (!isRecord(wanted))
-      throw new InvalidRequest([
-        { field: 'wanted', message: 'This must be an object with a definition for each job id.' },
-      ]);
-    return await planJobs(this.#client, this.#taskQueue, wanted, options);
-  }
-
-  /**
    * How many triggers were delivered, failed and waited in the last hour, by minute, and in the last day, by quarter of an hour. It also answers for
    * a job that has ended, as long as the server keeps it.
    * @throws JobNotFound, NoWorker
@@ -425,19 +364,6 @@ export class ExportJobs {
   }
 
   /**
-   * Yields why a person was sent or was not: every trigger, attempt and dead letter that the server still knows, in order of time. At the end it says what
-   * the person is waiting for now.
-   * @throws JobNotFound, UnknownPayloadKey when a job is named; with `log`, what that throws
-   */
-  trace(user: string, options: TraceOptions = {}): AsyncIterable<TraceEvent> {
-    checkOptions(OPTIONS.trace, options);
-    const { log } = options;
-    return log === undefined
-      ? trace(this.#client, this.#taskQueue, user, options)
-      : loggedTrace(this.#client, this.#taskQueue, user, log, options);
-  }
-
-  /**
    * The last attempts of a job, newest last; with `follow`, new ones too as they come.
    * @throws JobNotFound, UnknownPayloadKey
    */
@@ -470,16 +396,6 @@ export class ExportJobs {
    */
   async retry(jobId: string, options: DeedOptions = {}): Promise<JobStatus> {
     return await updateJob(this.#client, jobId, retryUpdate, [{}, this.#by(options)]);
-  }
-
-  /**
-   * Starts a terminated job again, with exactly the triggers that it is not known to have delivered. First waits, until about 20 s after its end, until none
-   * of its requests can still be in flight. Possible as long as the server keeps the job (its namespace's retention).
-   * @throws JobAlreadyRunning; NothingToRecover when it ended normally; NoWorker
-   */
-  async recover(jobId: string, options: RecoverOptions = {}): Promise<JobStatus> {
-    checkOptions(OPTIONS.recover, options);
-    return await recover(this.#client, jobId, this.#byOf(options), options);
   }
 
   /**
@@ -538,73 +454,6 @@ export class ExportJobs {
       { requestId: randomUUID(), ...(isStart ? { at: this.#clock() } : {}), ...wish, ...audiences },
       by,
     ]);
-  }
-
-  /**
-   * Compares an endpoint's own list of ids with the members of one of the job's audiences now. It may be a stream of any length, in constant memory.
-   * Sends nothing: `reconcile` sends the difference, `forget` removes it.
-   * @throws InvalidRequest when the job has several audiences and none is named; AudienceMoved; JobNotRunning. WorkerFailed when its workers have no
-   *   folder, or its source cannot be read to the end.
-   */
-  async compare(
-    jobId: string,
-    theirs: Iterable<string> | AsyncIterable<string>,
-    options: CompareOptions = {},
-  ): Promise<Difference> {
-    checkOptions(OPTIONS.compare, options);
-    return await compare(this.#client, jobId, theirs, options);
-  }
-
-  /**
-   * Has the job send a difference, as its next backfill: enters for members who are missing there, exits for people there who are not members. Each
-   * is checked once more before it is sent. Asking again for the same difference starts nothing more. An empty difference starts nothing.
-   * @throws DifferenceDoubtful unless `force`; RequestRefused while another backfill is under way
-   */
-  async reconcile(jobId: string, difference: Difference, options: ReconcileOptions = {}): Promise<JobStatus> {
-    checkOptions(OPTIONS.reconcile, options);
-    checkDifference(difference);
-    const { id, audience, enters, exits } = difference;
-    const doubts = doubtsAbout(difference);
-    if (doubts.length > 0 && options.force !== true) throw new DifferenceDoubtful(difference, doubts);
-    if (enters + exits === 0) {
-      await this.forget(jobId, difference);
-      return await this.status(jobId);
-    }
-    return await updateJob(this.#client, jobId, backfillUpdate, [
-      { requestId: id, at: this.#clock(), audiences: [audience.id], difference: { id, enters, exits } },
-      this.#byOf(options),
-    ]);
-  }
-
-  /** Removes a difference that is not to be sent. An unused one is removed after 90 days, when lists are compared again. */
-  async forget(jobId: string, { id }: Pick<Difference, 'id'>): Promise<void> {
-    const { taskQueue } = await describeExecution(this.#client, jobId);
-    await forget(this.#client, taskQueue, id);
-  }
-
-  /**
-   * Finds what a job told its endpoint, by its workers' delivery log, and counts what could be sent again. Sends nothing: `replay` does. It
-   * leaves out triggers after which the person was told something newer, and those that the job would not send today.
-   * @throws NoDeliveryLog, AudienceMoved, JobNotRunning; DeliveryNotFound when there is none with the `deliveryId`; WorkerFailed when the log cannot be read
-   */
-  async findTold(jobId: string, wish: ReplayWish): Promise<FoundTold> {
-    checkOptions(OPTIONS.replayWish, wish);
-    return await findTold(this.#client, jobId, wish);
-  }
-
-  /**
-   * Has the job send again what was found, as its next backfill, in each person's order and with the same `webhook-id`s. A live trigger that
-   * comes meanwhile takes its place. Asking again for the same starts nothing more; if nothing was found, nothing starts.
-   * @throws RequestRefused while another backfill is under way
-   */
-  async replay(jobId: string, found: FoundTold, options: ReplayOptions = {}): Promise<JobStatus> {
-    checkOptions(OPTIONS.replay, options);
-    const { id, audiences } = found;
-    const { newIds = false, requestId = id } = options;
-    const request = parsed(readBackfillRequest([{ requestId, audiences, replay: { ...found.replay, newIds } }]));
-    if (found.enters + found.exits === 0) return await this.status(jobId);
-    const by = this.#byOf(options);
-    return await updateJob(this.#client, jobId, backfillUpdate, [{ at: this.#clock(), ...request }, by]);
   }
 
   /**
