@@ -173,7 +173,6 @@ const SHELL = {
       'delivery-log',
       'domain',
       'features',
-      'local',
       'temporal',
       'words',
       'worker',
@@ -186,12 +185,6 @@ const SHELL = {
     values: ['domain', 'words', 'contract/duration.ts'],
     types: ['contract', 'client'],
     packages: ['preact', 'preact-iso', 'uplot'],
-  },
-  local: {
-    ring: 'shell',
-    holds: 'what stands in for the outside world: a Temporal server, a receiver',
-    values: ['contract', 'domain', 'http'],
-    packages: ['node'],
   },
   'delivery-log': {
     ring: 'shell',
@@ -247,6 +240,7 @@ const FEATURES = Object.fromEntries([
     [],
     ['node', 'zod', 'jsonata', 'fastify', ...COMMANDER],
   ),
+  feature('local', 'what stands in for the outside world: a Temporal server, a receiver', [], ['node']),
   feature('metrics', 'metrics for Prometheus', [], ['node', 'zod', 'prom-client']),
   feature('source-http', 'audiences, members and profiles from a service that speaks JSON', [], ['zod']),
   feature('source-lytics', 'audiences, members and profiles from Lytics', [], ['zod']),
@@ -272,7 +266,7 @@ const APP = {
   app: {
     ring: 'app',
     holds: 'the lists of all that is shipped, and programs made of them: commands, worker, activities, workflows, API',
-    values: [...BELOW, 'delivery-log', 'local', 'features', 'workflows'],
+    values: [...BELOW, 'delivery-log', 'features', 'workflows'],
     packages: [
       'node',
       'zod',

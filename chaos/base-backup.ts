@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { owner, type Postgres, type PostgresWithBackup } from '../demo/postgres-server.ts';
-import { runProgram } from '../src/local/run-program.ts';
+import { runProgram } from '../src/features/local/run-program.ts';
 
 const BACKUP_MS = 120_000;
 const ARCHIVED_WITHIN_MS = 60_000;

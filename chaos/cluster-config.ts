@@ -1,5 +1,5 @@
 import { parse, stringify } from 'yaml';
-import type { DynamicConfigValue } from '../src/local/temporal-server.ts';
+import type { DynamicConfigValue } from '../src/features/local/temporal-server.ts';
 
 export interface ClusterPlaces {
   readonly postgresPort: number;

@@ -4,10 +4,10 @@ import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPostgres, Postgres, type PostgresPrograms } from '../demo/postgres-server.ts';
-import { freePorts } from '../src/local/free-ports.ts';
-import { dieWithParent, runProgram, type Watchdog } from '../src/local/run-program.ts';
-import { findTemporalCli } from '../src/local/temporal-cli.ts';
-import { type DynamicConfigValue, healthy } from '../src/local/temporal-server.ts';
+import { freePorts } from '../src/features/local/free-ports.ts';
+import { dieWithParent, runProgram, type Watchdog } from '../src/features/local/run-program.ts';
+import { findTemporalCli } from '../src/features/local/temporal-cli.ts';
+import { type DynamicConfigValue, healthy } from '../src/features/local/temporal-server.ts';
 import { clusterConfig, dynamicConfigLines, type Guard, LARGEST_PORT, PORT_COUNT } from './cluster-config.ts';
 import type { ChaosServer } from './server.ts';
 import { findTemporalServer, type TemporalPrograms } from './temporal-build.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
-import { startLocalTemporal } from '../src/local/temporal-server.ts';
+import { startLocalTemporal } from '../src/features/local/temporal-server.ts';
 import { judgeChanges, type OutboxVerdict } from './outbox-ledger.ts';
 import { Program } from './program.ts';
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { elementsOf, type Recorder, startRecorder } from '../demo/recorder.ts';
-import type { Answer, ReceivedElement } from '../src/local/receiver.ts';
+import type { Answer, ReceivedElement } from '../src/features/local/receiver.ts';
 import { changeKey, type SeenRequest } from './judge.ts';
 import type { Trouble } from './trouble.ts';
 import { EVERYONE, memberChange } from './workload.ts';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPostgres } from '../demo/postgres-server.ts';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
-import { reasonOf, runProgram } from '../src/local/run-program.ts';
+import { reasonOf, runProgram } from '../src/features/local/run-program.ts';
 import { makeCertificateAuthority } from '../test/webhook/a-certificate-authority.ts';
 import { type GuardedFrontend, startCluster } from './cluster.ts';
 import { DEFAULT_LIMITS } from './limits.ts';

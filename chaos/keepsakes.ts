@@ -5,7 +5,7 @@ import type { temporal } from '@temporalio/proto';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
 import { JobAlreadyRunning, JobKept } from '../src/client/errors.ts';
 import type { JobStatus } from '../src/contract/job-status.ts';
-import type { Answer } from '../src/local/receiver.ts';
+import type { Answer } from '../src/features/local/receiver.ts';
 import { jobWorkflowId } from '../src/domain/names.ts';
 import type { Stage } from './stage.ts';
 import type { TimedTrigger } from './workload.ts';

@@ -1,6 +1,6 @@
 import type { ServerLimits } from '../src/contract/ports.ts';
 import { DEFAULT_SERVER_LIMITS } from '../src/domain/limits.ts';
-import type { DynamicConfigValue } from '../src/local/temporal-server.ts';
+import type { DynamicConfigValue } from '../src/features/local/temporal-server.ts';
 
 /** What a server allows: as it is told itself, and as its workers are told. */
 export interface StageLimits {

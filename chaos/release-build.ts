@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { reasonOf, runProgram } from '../src/local/run-program.ts';
-import { cacheFolder } from '../src/local/temporal-cli.ts';
+import { reasonOf, runProgram } from '../src/features/local/run-program.ts';
+import { cacheFolder } from '../src/features/local/temporal-cli.ts';
 
 /** Workers of a release, as it was built. */
 export interface Release {

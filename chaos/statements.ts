@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reasonOf } from '../src/local/run-program.ts';
+import { reasonOf } from '../src/features/local/run-program.ts';
 
 /** Prints whether a statement holds, and what was seen; when one does not, the program's exit code is 1. */
 export async function holds(statement: string, prove: () => Promise<string | void> | string | void): Promise<void> {

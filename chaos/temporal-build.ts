@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { reasonOf, runProgram } from '../src/local/run-program.ts';
-import { cacheFolder } from '../src/local/temporal-cli.ts';
+import { reasonOf, runProgram } from '../src/features/local/run-program.ts';
+import { cacheFolder } from '../src/features/local/temporal-cli.ts';
 
 /** The server cannot be built on this machine. */
 export class TemporalServerNotFound extends Error {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Dice } from '../demo/dice.ts';
-import type { Answer } from '../src/local/receiver.ts';
+import type { Answer } from '../src/features/local/receiver.ts';
 
 export interface TroubleOptions {
   /** The same seed gives the same delivery the same troubles. */

@@ -1,6 +1,6 @@
 import type { TriggerEvent } from '../src/contract/trigger.ts';
 import { parseInstant } from '../src/domain/instant.ts';
-import type { ReceivedMessage } from '../src/local/receiver.ts';
+import type { ReceivedMessage } from '../src/features/local/receiver.ts';
 import { elementsOf, type Ledger } from './recorder.ts';
 
 /** A trigger that a demo or a test expects to arrive. */

@@ -4,8 +4,8 @@ import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, real
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePort } from '../src/local/free-ports.ts';
-import { dieWithParent, reasonOf, runProgram, type Watchdog } from '../src/local/run-program.ts';
+import { freePort } from '../src/features/local/free-ports.ts';
+import { dieWithParent, reasonOf, runProgram, type Watchdog } from '../src/features/local/run-program.ts';
 
 /** No PostgreSQL can be had on this machine. */
 export class PostgresNotFound extends Error {

@@ -8,7 +8,7 @@ import {
   type Receiver,
   type ReceiverOptions,
   startReceiver,
-} from '../src/local/receiver.ts';
+} from '../src/features/local/receiver.ts';
 
 /** A request that was recorded. */
 export interface RecordedRequest extends ReceivedRequest {

@@ -7,7 +7,7 @@ import { connectClient } from '../src/client/connect.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { loadConfig, withThisMachine } from '../src/app/config.ts';
 import { type Recorder, startRecorder } from './recorder.ts';
-import { type LocalTemporal, startLocalTemporal } from '../src/local/temporal-server.ts';
+import { type LocalTemporal, startLocalTemporal } from '../src/features/local/temporal-server.ts';
 import { installRuntime } from '../src/worker/runtime.ts';
 import { OpenResources, startWorker } from '../src/app/worker.ts';
 import { writeSampleSource } from './sample-data.ts';

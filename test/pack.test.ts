@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from '@jest/globals';
 import { writeSampleSource } from '../demo/sample-data.ts';
-import { runProgram } from '../src/local/run-program.ts';
+import { runProgram } from '../src/features/local/run-program.ts';
 import { Program } from './support/triggers-cli.ts';
 import { tempFolder } from './support/temp-folder.ts';
 import { afterwards } from './webhook/a-server.ts';

@@ -64,7 +64,7 @@ put_temporal() {
   local programs ui
   programs=$(cd "$HERE/../.." && node --import tsx --input-type=module --eval "
     const { findTemporalServer } = await import('./chaos/temporal-build.ts');
-    const { findTemporalCli } = await import('./src/local/temporal-cli.ts');
+    const { findTemporalCli } = await import('./src/features/local/temporal-cli.ts');
     const { server, sqlTool, schemas } = await findTemporalServer(console.error);
     console.log([server, sqlTool, schemas, (await findTemporalCli()).path].join('\n'));")
   {

@@ -19,7 +19,7 @@ import { listCommand, statusCommand } from '../cli/commands/status.ts';
 import { newCommand } from '../cli/commands/new.ts';
 import { pauseCommand, resumeCommand, retryCommand } from '../cli/commands/pause.ts';
 import { pushCommand } from '../cli/commands/push.ts';
-import { receiveCommand } from '../cli/commands/receive.ts';
+import { receiveCommand } from '../features/local/receive-command.ts';
 import { reconcileCommand } from '../cli/commands/reconcile.ts';
 import { replayCommand } from '../cli/commands/replay.ts';
 import { recoverCommand } from '../cli/commands/recover.ts';

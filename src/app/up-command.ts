@@ -7,7 +7,7 @@ import { configWarnings } from '../config/file.ts';
 import { deliveryLogIn } from '../config/delivery-log-config.ts';
 import { shownSource } from './source.ts';
 import { EXPORT_JOB } from '../domain/names.ts';
-import type { LocalTemporal } from '../local/temporal-server.ts';
+import type { LocalTemporal } from '../features/local/temporal-server.ts';
 import { command } from '../cli/command.ts';
 import { UsageError } from '../cli/exit-code.ts';
 import { portNumber } from '../cli/options.ts';
@@ -144,7 +144,7 @@ async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOpti
   if (named.connectionOptions.address !== undefined) {
     return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
   }
-  const { LocalTemporalFailed, startLocalTemporal } = await import('../local/temporal-server.ts');
+  const { LocalTemporalFailed, startLocalTemporal } = await import('../features/local/temporal-server.ts');
   const withAdvice = (error: InstanceType<typeof LocalTemporalFailed>) =>
     error.isPortTaken ? new LocalTemporalFailed(error.message, [PORT_TAKEN], { cause: error }) : error;
   makeFolder(dirname(db));

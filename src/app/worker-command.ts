@@ -102,6 +102,6 @@ async function startRunning(options: {
 }
 
 async function addressForSdkMetrics(): Promise<string> {
-  const { freePort } = await import('../local/free-ports.ts');
+  const { freePort } = await import('../features/local/free-ports.ts');
   return `127.0.0.1:${await freePort()}`;
 }

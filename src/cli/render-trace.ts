@@ -5,49 +5,9 @@ import { knownInstant } from '../domain/instant.ts';
 import { counted, duration, exactTime, printable, printableReason, shownTime } from '../domain/text.ts';
 import { waitText } from '../words/standing.ts';
 import { failureInWords, VERDICTS } from '../domain/verdict.ts';
-import type { ReceivedElement, ReceivedRequest } from '../local/receiver.ts';
 import { type Paint, plain } from './terminal.ts';
 import { count, fromNow, wrap } from './text.ts';
 
-/** One arrival on a line: when, who, what, how many requests were open. */
-export function arrivalText({ arrivedAtMs, message, target, inFlight, deliveryId, elements }: ReceivedRequest): string {
-  const time = new Date(arrivedAtMs).toISOString().slice(11, 23);
-  const id = shortId(deliveryId);
-  // A path mostly says which job sent it.
-  const sent = target === 'POST /' ? '' : `  ${printable(target.replace(/^POST /, ''))}`;
-  if (elements !== undefined)
-    return [
-      `${time}  a batch of ${elements.length}${sent}  (${inFlight} in flight)${id}`,
-      ...elements.slice(0, SHOWN_ELEMENTS).map(elementText),
-      ...moreText(elements.length),
-    ].join('\n');
-  if (message === undefined)
-    return `${time}  a request that is not a trigger message${sent}  (${inFlight} in flight)${id}`;
-  const { event, user, slug } = message;
-  return `${time}  ${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${sent}  (${inFlight} in flight)${id}`;
-}
-
-/** Most elements of a batch that are printed. */
-const SHOWN_ELEMENTS = 20;
-
-function moreText(all: number): string[] {
-  const more = all - SHOWN_ELEMENTS;
-  return more > 0 ? [`${' '.repeat(ARRIVAL_WIDTH)}… and ${count(more)} more`] : [];
-}
-
-function elementText({ message, deliveryId }: ReceivedElement): string {
-  const indent = ' '.repeat(ARRIVAL_WIDTH);
-  if (message === undefined) return `${indent}something that is not a trigger message${shortId(deliveryId)}`;
-  const { event, user, slug } = message;
-  return `${indent}${event.padEnd(5)}  ${printable(user)}  ${printable(slug)}${shortId(deliveryId)}`;
-}
-
-function shortId(deliveryId: string | undefined): string {
-  return deliveryId === undefined ? '' : `  ${printable(deliveryId.slice(0, ID_DIGITS))}`;
-}
-
-/** Width of 08:30:03.384 and two spaces. */
-const ARRIVAL_WIDTH = 14;
 const TIME_WIDTH = 12;
 /** As many characters as the receiver shows: enough to find an id in a log. */
 const ID_DIGITS = 12;

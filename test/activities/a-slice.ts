@@ -12,7 +12,7 @@ import type {
   SliceReport,
   SliceTrigger,
 } from '../../src/contract/slice.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { packSlice } from '../../src/domain/slice.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { request } from 'undici';
 import { JobEndpoint } from '../../chaos/endpoint.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 
 test('a delivery counts once, whether its answer came whole, in half, or both', async () => {
   const answers: Answer[] = ['half', { status: 200 }, 'half', { status: 503 }, 'half', { status: 200 }];

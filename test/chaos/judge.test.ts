@@ -6,7 +6,7 @@ import { SoakLedger } from '../../chaos/soak-ledger.ts';
 import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 import { aDelivery } from '../delivery-log/a-delivery.ts';
 import { rowOf } from './a-row.ts';
 

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectClient } from '../../src/client/connect.ts';
-import { runProgram } from '../../src/local/run-program.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { runProgram } from '../../src/features/local/run-program.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/features/local/temporal-server.ts';
 import type { Ended } from '../support/cli-hosts.ts';
 import { answerWhen } from '../support/patience.ts';
 import { rawText } from '../support/raw-history.ts';

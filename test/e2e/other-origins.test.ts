@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Client, type Connection } from '@temporalio/client';
 import type { Page } from 'playwright-core';
 import { connect } from '../support/connection.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../src/features/local/temporal-server.ts';
 import { type MetricsServer, startMetricsServer } from '../../src/features/metrics/metrics-server.ts';
 import { describeWithBrowser, TestBrowser } from '../support/browser.ts';
 import { temporal } from '../support/temporal.ts';

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
 import type { Config } from '../../src/app/config.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 import type { RecorderOptions } from '../../demo/recorder.ts';
 import { Lab } from '../support/lab.ts';
 import { type CollectedSpan, type Collector, startCollector } from '../features/spans/a-collector.ts';

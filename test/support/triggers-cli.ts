@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runProgram } from '../../src/local/run-program.ts';
+import { runProgram } from '../../src/features/local/run-program.ts';
 import { type Ended, runWarm } from './cli-hosts.ts';
 import { PATIENCE_MS } from './patience.ts';
 import { temporal } from './temporal.ts';

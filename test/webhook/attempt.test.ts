@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import type { Dispatcher } from 'undici';
 import { judge } from '../../src/domain/verdict.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { type HttpAttempt, AttemptHandler, postAuthorized } from '../../src/webhook/attempt.ts';
 import type { RequestAuthorization } from '../../src/webhook/authorizations.ts';

@@ -8,7 +8,7 @@ import type { WatchStatus } from '../../src/contract/watch.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import { holderWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
-import type { Answer } from '../../src/local/receiver.ts';
+import type { Answer } from '../../src/features/local/receiver.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Deployment } from '../support/deployment.ts';
 import { Lab, membersOfVip } from '../support/lab.ts';

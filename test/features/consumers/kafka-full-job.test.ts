@@ -7,7 +7,7 @@ import { judgeChanges, killAtRandom } from '../../../chaos/outbox-ledger.ts';
 import { kafkaSchema } from '../../../src/features/consumers/config.ts';
 import { startKafka } from '../../../src/features/consumers/kafka.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
-import type { LocalTemporal } from '../../../src/local/temporal-server.ts';
+import type { LocalTemporal } from '../../../src/features/local/temporal-server.ts';
 import { describeWithKafka, TestKafka } from '../../support/kafka.ts';
 import { Lab } from '../../support/lab.ts';
 import { until } from '../../support/patience.ts';

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from '@jest/globals';
-import { findTemporalCli } from '../../../src/local/temporal-cli.ts';
+import { findTemporalCli } from '../../../src/features/local/temporal-cli.ts';
 import { release } from '../../../src/config/release.ts';
 import { root } from '../../docs/pages.ts';
 import { answerWhen } from '../../support/patience.ts';

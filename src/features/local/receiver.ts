@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { TriggerEvent } from '../contract/trigger.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 
 /** The membership change in a body of either payload format. */
 export interface ReceivedMessage {

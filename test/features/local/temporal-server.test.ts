@@ -8,10 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
-import { connect } from '../support/connection.ts';
-import { type LocalTemporal, startLocalTemporal } from '../../src/local/temporal-server.ts';
-import { temporal } from '../support/temporal.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import { connect } from '../../support/connection.ts';
+import { type LocalTemporal, startLocalTemporal } from '../../../src/features/local/temporal-server.ts';
+import { temporal } from '../../support/temporal.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 const { cliPath } = temporal;
 let folder: string;
@@ -154,7 +154,7 @@ test('an executable that cannot be run is an error that names it', async () => {
 });
 
 test('the server dies with the process that started it, even when that is killed', async () => {
-  const module = fileURLToPath(new URL('../../src/local/temporal-server.ts', import.meta.url));
+  const module = fileURLToPath(new URL('../../../src/features/local/temporal-server.ts', import.meta.url));
   const code = `
     const { startLocalTemporal } = await import(${JSON.stringify(module)});
     console.log((await startLocalTemporal({ cliPath: ${JSON.stringify(cliPath)}, dbFile: 'db' })).pid);`;

@@ -8,12 +8,12 @@ import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf } from '../domain/errors.ts';
-import { SEARCH_ATTRIBUTES } from '../domain/names.ts';
+import { codeOf } from '../../domain/errors.ts';
+import { SEARCH_ATTRIBUTES } from '../../domain/names.ts';
 import { freePorts } from './free-ports.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
-import { originFault, type OriginFault } from '../http/origin-check.ts';
+import { originFault, type OriginFault } from '../../http/origin-check.ts';
 
 /** A Temporal server of our own on this machine; its starter must stop it. */
 export interface LocalTemporal {

@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { findTemporalCli } from '../../src/local/temporal-cli.ts';
-import { tempFolder } from '../support/temp-folder.ts';
+import { findTemporalCli } from '../../../src/features/local/temporal-cli.ts';
+import { tempFolder } from '../../support/temp-folder.ts';
 
 /** A home and a PATH of their own, with nothing in it but what a test puts there. */
 let home: string;

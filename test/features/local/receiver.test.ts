@@ -3,8 +3,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from '@jest/globals';
 import { Agent, request } from 'undici';
-import { type Answer, startReceiver } from '../../src/local/receiver.ts';
-import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
+import { type Answer, startReceiver } from '../../../src/features/local/receiver.ts';
+import { type Recorder, type RecorderOptions, startRecorder } from '../../../demo/recorder.ts';
 
 const VIP = 'a'.repeat(32);
 const cleanUps: (() => Promise<void>)[] = [];

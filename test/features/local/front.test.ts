@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, request as httpRequest, type Server
 import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type Front, openFront } from '../../src/local/temporal-server.ts';
-import { freePorts } from '../../src/local/free-ports.ts';
+import { type Front, openFront } from '../../../src/features/local/temporal-server.ts';
+import { freePorts } from '../../../src/features/local/free-ports.ts';
 
 let behind: Server;
 let seen: string[];
