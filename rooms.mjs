@@ -228,6 +228,7 @@ const feature = (name, holds, features, packages) => [
 ];
 
 const FEATURES = Object.fromEntries([
+  feature('apply', 'job files of a folder, and what makes the running jobs match them', [], ['node', ...COMMANDER]),
   feature(
     'consumers',
     "what reads a stream of somebody's own and hands it over to jobs: an outbox, Kafka",
@@ -242,6 +243,12 @@ const FEATURES = Object.fromEntries([
   ),
   feature('local', 'what stands in for the outside world: a Temporal server, a receiver', [], ['node']),
   feature('metrics', 'metrics for Prometheus', [], ['node', 'zod', 'prom-client']),
+  feature(
+    'recover',
+    'a terminated job, started again with what it had not delivered',
+    [],
+    ['node', '@temporalio/client', 'fastify', ...COMMANDER],
+  ),
   feature('source-http', 'audiences, members and profiles from a service that speaks JSON', [], ['zod']),
   feature('source-lytics', 'audiences, members and profiles from Lytics', [], ['zod']),
   feature('source-postgres', 'audiences, members and profiles from a PostgreSQL database', [], ['node', 'zod', 'pg']),
@@ -259,6 +266,7 @@ const FEATURES = Object.fromEntries([
       '@opentelemetry/sdk-trace',
     ],
   ),
+  feature('wizard', 'questions that lead to a job', [], ['node', ...COMMANDER]),
 ]);
 
 /** The lists of all that is shipped. @type {Readonly<Record<string, Room>>} */

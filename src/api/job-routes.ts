@@ -1,5 +1,3 @@
-import type { Methods } from '../client/core.ts';
-import type { recover } from '../client/history/recovery.ts';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type {
@@ -33,10 +31,8 @@ import { keyLacksJob, Refused } from './refusal.ts';
 import { attemptsQuery } from './stream-routes.ts';
 import { Usable } from './usable.ts';
 
-type Recovering = JobClient & Methods<{ recover: typeof recover }>;
-
 export interface JobRoutesOptions {
-  readonly jobs: Recovering;
+  readonly jobs: JobClient;
   /** Called when a job was started, changed or stopped. */
   readonly onChange: () => void;
 }
@@ -213,14 +209,18 @@ function schemaWith(more: z.ZodObject = z.object({})): z.ZodObject {
   return more.extend({ reason });
 }
 
-/** Commands to a running job; each answers with the job's status. */
-function commands(jobs: Recovering): Operation[] {
-  const command = (
-    name: string,
-    summary: string,
-    run: (job: string, deed: DeedOptions, request: never, usable: Usable) => Promise<unknown>,
-    more?: z.ZodObject,
-  ): Operation => ({
+/**
+ * Returns a command to a job, which answers with the job's status.
+ * @param more what its body has beside the reason
+ */
+export function jobCommand(
+  jobs: JobClient,
+  name: string,
+  summary: string,
+  run: (job: string, deed: DeedOptions, request: never, usable: Usable) => Promise<unknown>,
+  more?: z.ZodObject,
+): Operation {
+  return {
     method: 'POST',
     url: `/v1/jobs/:job/${name}`,
     right: 'operate',
@@ -235,15 +235,21 @@ function commands(jobs: Recovering): Operation[] {
       const deed = { by, reason: reason as string | undefined };
       return await run(job, deed, request as never, new Usable(caller, jobs));
     },
-  });
+  };
+}
+
+/** Commands to a running job. */
+function commands(jobs: JobClient): Operation[] {
   return [
-    command('pause', 'Send nothing further until it is resumed; triggers wait', (job, deed) => jobs.pause(job, deed)),
-    command('resume', 'Send again, also a stopped job with what it kept', (job, deed) => jobs.resume(job, deed)),
-    command('retry', 'Retry now what waits for its next attempt', (job, deed) => jobs.retry(job, deed)),
-    command('recover', 'Start a terminated job again, with what it had not delivered', (job, deed) =>
-      jobs.recover(job, deed),
+    jobCommand(jobs, 'pause', 'Send nothing further until it is resumed; triggers wait', (job, deed) =>
+      jobs.pause(job, deed),
     ),
-    command(
+    jobCommand(jobs, 'resume', 'Send again, also a stopped job with what it kept', (job, deed) =>
+      jobs.resume(job, deed),
+    ),
+    jobCommand(jobs, 'retry', 'Retry now what waits for its next attempt', (job, deed) => jobs.retry(job, deed)),
+    jobCommand(
+      jobs,
       'backfill',
       'Send an enter for everybody who is a member now, or pause, resume or cancel that',
       async (job, deed, request: BackfillRequest, usable) => {
@@ -258,7 +264,8 @@ function commands(jobs: Recovering): Operation[] {
         at: z.string().optional(),
       }),
     ),
-    command(
+    jobCommand(
+      jobs,
       'stop',
       'End a job',
       (job, deed, request) => jobs.stop(job, request, deed),

@@ -26,6 +26,7 @@ import { keyEnds, ownFindings } from '../domain/health.ts';
 import type { ConfiguredIngests } from '../features/ingests/config.ts';
 import { ingestRoutes } from '../features/ingests/routes.ts';
 import { IngestRecords, Ingests } from '../features/ingests/senders.ts';
+import { recoverRoutes } from '../features/recover/routes.ts';
 
 export interface ApiOptions extends Omit<ApiServerOptions, 'jobs' | 'routes' | 'onKeys' | 'onClosing' | 'isLogged'> {
   readonly jobs: ExportJobs;
@@ -83,6 +84,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
         overview.forget();
       };
       jobRoutes(app, { jobs, onChange });
+      recoverRoutes(app, { jobs, onChange });
       reconcileRoutes(app, jobs, closing);
       replayRoutes(app, jobs);
       streamRoutes(app, { jobs, closing, mayStill });

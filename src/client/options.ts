@@ -6,9 +6,7 @@ import { isRecord } from '../domain/json.ts';
 import {
   differenceId,
   flag,
-  type Kind,
   type Kinds,
-  MOST_NAME,
   name,
   names,
   oneOf,
@@ -19,8 +17,9 @@ import {
   wrongValues,
 } from '../domain/kinds.ts';
 import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
-import { DOORS, MOST_REASON, MOST_WHO, REPLAY_FILTER, type RequestReading } from '../domain/requests.ts';
+import { DOORS, MOST_WHO, REPLAY_FILTER, type RequestReading } from '../domain/requests.ts';
 import { InvalidRequest } from './errors.ts';
+import { anyText, anything, call, count, deed, line, ms, rate, signal, time } from './kinds.ts';
 
 /**
  * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
@@ -63,36 +62,8 @@ export interface DeedOptions {
   readonly by?: Asker | undefined;
 }
 
-// The options of all methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly means
+// The options of the client's own methods. Not every program is compiled against their types, and a misspelt option would count as left out, which mostly means
 // "all".
-
-const anything: Kind = { what: '', isRight: () => true };
-/** The filter's own check gives better reasons for other mistakes. */
-const anyText: Kind = {
-  what: `text of at most ${MOST_NAME} characters`,
-  isRight: (value) => typeof value === 'string' && value.length <= MOST_NAME,
-};
-const count = whole(0);
-const rate: Kind = {
-  what: 'a number above 0',
-  isRight: (value) => typeof value === 'number' && value > 0,
-};
-const ms: Kind = {
-  what: 'a number of milliseconds, 0 or more',
-  isRight: (value) => typeof value === 'number' && value >= 0,
-};
-const time: Kind = {
-  what: 'a valid Date',
-  isRight: (value) => value instanceof Date && !Number.isNaN(value.getTime()),
-};
-const call: Kind = { what: 'a function', isRight: (value) => typeof value === 'function' };
-const signal: Kind = { what: 'an AbortSignal', isRight: (value) => value instanceof AbortSignal };
-
-const line = (most: number): Kind => ({
-  what: `text of 1 to ${most} characters`,
-  isRight: (value) => text.isRight(value) && String(value).length <= most,
-});
-const deed = { by: record, reason: line(MOST_REASON) };
 
 const deadLetterFilter = {
   jobId: anyText,
@@ -126,7 +97,6 @@ export const OPTIONS = {
   trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal, log: record },
   attempts: { failed: flag, last: count, follow: signal },
   edit: { ...deed, isMeant: call, allows: call, toRevision: whole(1) },
-  plan: { prune: flag },
   compare: { audience: name, signal, onProgress: call },
   difference: {
     id: differenceId,
@@ -141,7 +111,6 @@ export const OPTIONS = {
   reconcile: { ...deed, force: flag },
   replayWish: { ...REPLAY_FILTER, audiences: names },
   replay: { ...deed, newIds: flag, requestId: name },
-  recover: { ...deed, onWait: call },
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,

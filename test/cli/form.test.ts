@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
-import { newJob, type NewJobOptions } from '../../src/cli/commands/new.ts';
+import { newJob, type NewJobOptions } from '../../src/features/wizard/command.ts';
 import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoSample, NoWorker } from '../../src/client/errors.ts';
 import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/app/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';

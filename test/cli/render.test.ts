@@ -12,7 +12,7 @@ import { indentedJson } from '../../src/words/indented-json.ts';
 import { meaningOf } from '../../src/domain/sample-meaning.ts';
 import { plain } from '../../src/cli/terminal.ts';
 import type { Sample } from '../../src/contract/sample.ts';
-import { planLines } from '../../src/cli/commands/apply.ts';
+import { planLines } from '../../src/features/apply/command.ts';
 import { editedLines } from '../../src/cli/commands/edit.ts';
 import { reportLines, summaryLines } from '../../src/cli/commands/dead-letters.ts';
 

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { beforeEach, expect, test } from '@jest/globals';
-import { carryOut, shownJob } from '../../src/cli/commands/apply.ts';
+import { carryOut, shownJob } from '../../src/features/apply/command.ts';
 import { reportFailure } from '../../src/cli/exit-code.ts';
 import type { JobDefinitionInput } from '../../src/app/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';

@@ -12,7 +12,7 @@ import { urlDigests } from '../../domain/twins.ts';
 import { settled } from '../asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
 import { describeLast, isOpen, isStopped } from '../executions.ts';
-import { isNothing, undeliveredBy, recoverableOf } from '../history/recovery.ts';
+import { isNothing, undeliveredBy, recoverableOf } from '../history/ended-run.ts';
 import { type DeedOptions, nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';

@@ -14,7 +14,7 @@ import { executeUpdate, noWorker, settled } from '../asking.ts';
 import { RequestRefused } from '../errors.ts';
 import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
 import { type NeverBegun, neverBegun, wrongDefinition } from '../events.ts';
-import { recoverableUntil } from '../history/recovery.ts';
+import { recoverableUntil } from '../history/ended-run.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { describeExecution, endOf, ofJob, queryStatus, statusWhen, untilQuiet, updateJob } from './job-service.ts';
 import { lettersInStatus } from './waiting-letters.ts';

@@ -12,7 +12,7 @@ import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { serverError } from '../recorded-job.ts';
 import { inTimeOrder } from '../../../src/client/history/trace.ts';
 import { JobClient } from '../../../src/client/job-client.ts';
-import { recover } from '../../../src/client/history/recovery.ts';
+import { recover } from '../../../src/features/recover/recover.ts';
 
 interface Run {
   readonly id: string;

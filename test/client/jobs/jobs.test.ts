@@ -12,7 +12,7 @@ import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { clientWith } from '../an-easy-worker.ts';
 import { serverError } from '../recorded-job.ts';
 import type { PlannedJob } from '../../../src/app/export-jobs.ts';
-import { withTwins } from '../../../src/client/jobs/plan-jobs.ts';
+import { withTwins } from '../../../src/features/apply/plan-jobs.ts';
 import { type Destination, urlDigests } from '../../../src/domain/twins.ts';
 import { queryStatus, startJobWorkflow } from '../../../src/client/jobs/job-service.ts';
 import { FORM_DEFAULTS } from '../../../src/domain/form.ts';

@@ -1,8 +1,8 @@
-import { recover } from '../../client/history/recovery.ts';
+import { recover } from './recover.ts';
 import type { JobStatus } from '../../client/job-client.ts';
 import { counted } from '../../domain/text.ts';
-import { command, withJobs } from '../command.ts';
-import { sentences } from '../text.ts';
+import { command, withJobs } from '../../cli/command.ts';
+import { sentences } from '../../cli/text.ts';
 
 export const recoverCommand = command({
   name: 'recover',

@@ -1,11 +1,11 @@
 import { type SampleOf, sampleRequest, sendSample } from '../../client/jobs/samples.ts';
 import type { Sample, SampleWish, SentSample } from '../../contract/sample.ts';
-import { UserAborted, terminalAsk, type Ask } from '../ask.ts';
-import { command, withJobs } from '../command.ts';
-import { UsageError } from '../exit-code.ts';
-import { startedLines, problemLines } from '../render-jobs.ts';
-import { sentences, count, field, withRemedies } from '../text.ts';
-import { writeNewFile } from '../files.ts';
+import { UserAborted, terminalAsk, type Ask } from '../../cli/ask.ts';
+import { command, withJobs } from '../../cli/command.ts';
+import { UsageError } from '../../cli/exit-code.ts';
+import { startedLines, problemLines } from '../../cli/render-jobs.ts';
+import { sentences, count, field, withRemedies } from '../../cli/text.ts';
+import { writeNewFile } from '../../cli/files.ts';
 import {
   InvalidJob,
   JobAlreadyRunning,
@@ -29,7 +29,7 @@ import { counted, printable, printableReason } from '../../domain/text.ts';
 import { shownUrl } from '../../domain/mask-url.ts';
 import { indentedJson } from '../../words/indented-json.ts';
 import { fieldName } from '../../domain/status-rows.ts';
-import { answerLines, testedText } from '../render-sample.ts';
+import { answerLines, testedText } from '../../cli/render-sample.ts';
 import { checkJobDefinition } from '../../contract/export-job.ts';
 
 export const newCommand = command({

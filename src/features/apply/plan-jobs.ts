@@ -10,6 +10,7 @@ import { formOf } from '../../domain/job/job.ts';
 import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
 import { isRecord } from '../../domain/json.ts';
+import { flag } from '../../domain/kinds.ts';
 import { areTwins, type Destination, isRenamed, twinText, urlDigests } from '../../domain/twins.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import {
@@ -20,15 +21,15 @@ import {
   JobRecoverable,
   remediesOf,
   RequestRefused,
-} from '../errors.ts';
-import { describeLast, isOpen, isStopped } from '../executions.ts';
-import type { ClientCore } from '../core.ts';
-import { checkOptions, OPTIONS } from '../options.ts';
-import { prepare, type WholeJob, wholeJob } from './job-definition.ts';
-import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from './edit-job.ts';
-import { destinationsIn, reachableJobs } from './job-list.ts';
-import { fieldWarnings, undeliveredOf } from './start-job.ts';
-import { statusOf } from './stopped-jobs.ts';
+} from '../../client/errors.ts';
+import { describeLast, isOpen, isStopped } from '../../client/executions.ts';
+import type { ClientCore } from '../../client/core.ts';
+import { checkOptions } from '../../client/options.ts';
+import { prepare, type WholeJob, wholeJob } from '../../client/jobs/job-definition.ts';
+import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from '../../client/jobs/edit-job.ts';
+import { destinationsIn, reachableJobs } from '../../client/jobs/job-list.ts';
+import { fieldWarnings, undeliveredOf } from '../../client/jobs/start-job.ts';
+import { statusOf } from '../../client/jobs/stopped-jobs.ts';
 
 /** A step towards the wanted jobs. */
 export type PlannedJob = CreatedJob | ChangedJob | UnchangedJob | StoppedJob;
@@ -76,6 +77,8 @@ export interface PlanOptions {
   readonly prune?: boolean;
 }
 
+const OPTIONS = { prune: flag };
+
 /** Why a job cannot become as wanted. */
 export interface UnplannedJob {
   readonly jobId: string;
@@ -99,7 +102,7 @@ export async function planJobs(
   definitions: Readonly<Record<string, unknown>>,
   options: PlanOptions,
 ): Promise<JobsPlan> {
-  checkOptions(OPTIONS.plan, options);
+  checkOptions(OPTIONS, options);
   if (!isRecord(definitions))
     throw new InvalidRequest([
       { field: 'wanted', message: 'This must be an object with a definition for each job id.' },

@@ -1,17 +1,17 @@
-import { planJobs } from '../../client/jobs/plan-jobs.ts';
+import { planJobs } from './plan-jobs.ts';
 import { setTimeout } from 'node:timers/promises';
 import { type JobClient, type FieldChange, RequestRefused } from '../../client/job-client.ts';
-import type { PlannedJob } from '../../client/jobs/plan-jobs.ts';
+import type { PlannedJob } from './plan-jobs.ts';
 import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
 import { MOST_REASON } from '../../domain/requests.ts';
 import { counted, printable } from '../../domain/text.ts';
-import { confirmed, confirmLoss, UserAborted } from '../ask.ts';
-import { command, withJobs } from '../command.ts';
-import { type FileProblems, InvalidJobFiles, UsageError } from '../exit-code.ts';
-import { type JobFiles, readJobFiles } from '../files.ts';
-import { sentences, withRemedies, wrap } from '../text.ts';
-import type { Terminal } from '../terminal.ts';
-import { changeLines } from '../render-jobs.ts';
+import { confirmed, confirmLoss, UserAborted } from '../../cli/ask.ts';
+import { command, withJobs } from '../../cli/command.ts';
+import { type FileProblems, InvalidJobFiles, UsageError } from '../../cli/exit-code.ts';
+import { type JobFiles, readJobFiles } from '../../cli/files.ts';
+import { sentences, withRemedies, wrap } from '../../cli/text.ts';
+import type { Terminal } from '../../cli/terminal.ts';
+import { changeLines } from '../../cli/render-jobs.ts';
 
 export const applyCommand = command({
   name: 'apply',

@@ -1,93 +1,27 @@
-import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
-import type { By } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
-import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
-import { nextSpill } from '../../domain/job/holders.ts';
 import { beginPreparedJob, isPreparedJob } from '../../domain/job/operating.ts';
 import { recoverJob, type RecoveryState, type Remains } from '../../domain/job/recovering.ts';
-import { type CarriedJob, carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
-import type { DispatcherState } from '../../domain/job/state.ts';
+import { carryJob, isCarriedJob, refuseNewerJob } from '../../domain/job/carrying.ts';
 import { parseJson } from '../../domain/json.ts';
 import { describeJob } from '../../domain/job/describing.ts';
-import {
-  backfillWorkflowId,
-  holderWorkflow,
-  holderWorkflowId,
-  refusedSignalMarker,
-  subscriptionIdOf,
-} from '../../domain/names.ts';
+import { refusedSignalMarker, subscriptionIdOf } from '../../domain/names.ts';
 import { hasSurplus, MORE_THAN_A_DEFINITION } from '../../domain/requests.ts';
 import { isBackfillOver } from '../../domain/job-state.ts';
 import { recoveryQuery } from '../../workflows/messages.ts';
-import { ask, settled } from '../asking.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, NothingToRecover, type Recoverable } from '../errors.ts';
-import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped, retainedUntil } from '../executions.ts';
+import { ask } from '../asking.ts';
+import { InvalidJob, type Recoverable } from '../errors.ts';
+import { endedAs, endedFromOutside, retainedUntil } from '../executions.ts';
 import { prepare } from '../jobs/job-definition.ts';
-import type { ClientCore } from '../core.ts';
-import { checkOptions, OPTIONS, type DeedOptions } from '../options.ts';
-import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../jobs/job-service.ts';
 import { ownLetters } from '../jobs/waiting-letters.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { arrivalsOf, neverBegun, runFacts } from '../events.ts';
-
-export interface RecoverOptions extends DeedOptions {
-  /** Called when it must wait for requests of the ended run, with the end of the wait in epoch ms. */
-  readonly onWait?: (until: number) => void;
-}
 
 /** Long, because a worker replays the whole run before it answers. */
 const REPLAY_MS = 120_000;
-
-/**
- * Starts a terminated job again, with exactly the triggers that it is not known to have delivered: its carried state and later signals, without its slices'
- * deliveries. It keeps its subscription, hence its delivery ids. Needs a worker.
- *
- * @throws JobNotFound, JobAlreadyRunning, JobKept, NothingToRecover, NoWorker; InvalidJob when it never began, and cannot; OutcomeUnknown
- */
-export async function recover(
-  { open, byOf }: ClientCore,
-  jobId: string,
-  options: RecoverOptions = {},
-): Promise<JobStatus> {
-  checkOptions(OPTIONS.recover, options);
-  const by = byOf(options);
-  const client = open();
-  const last = await describeExecution(client, jobId);
-  const { kept } = isStopped(last) ? await queryStatus(client, jobId) : {};
-  if (kept !== undefined) throw new JobKept(jobId, kept);
-  if (isOpen(last)) throw new JobAlreadyRunning(jobId, { isRecovery: true });
-  if (!endedFromOutside(last.status.name)) throw new NothingToRecover(jobId, endedAs(last.status.name));
-  await recoverRun(client, jobId, last, by, options);
-  return await settled(queryStatus(client, jobId), ofJob('recover', jobId));
-}
-
-async function recoverRun(
-  client: Client,
-  jobId: string,
-  ended: WorkflowExecutionDescription,
-  by: By,
-  options: RecoverOptions,
-): Promise<void> {
-  const run = await readEndedRun(client, ended.workflowId, ended.runId);
-  const remains = await remainsOf(client, ended, run);
-  const backfillGone = await isBackfillGone(client, ended, remains.carried);
-  await outwait(ended, remains.carried, options);
-  const state = recoverJob(remains, backfillGone, Date.now(), by);
-  await spillSurplus(client, ended.taskQueue, state);
-  const carried = carryJob(state);
-  const started = startJobWorkflow(client, jobId, ended.taskQueue, carried, carried.job);
-  try {
-    await settled(started, ofJob('recover', jobId));
-  } catch (error) {
-    // Somebody else has recovered it meanwhile.
-    throw error instanceof JobAlreadyRunning ? new JobAlreadyRunning(jobId, { isRecovery: true, cause: error }) : error;
-  }
-}
 
 /** Until when a job whose workflow has ended can be recovered, in epoch ms; undefined when it ended normally, or never can begin. */
 export async function recoverableUntil(
@@ -175,7 +109,7 @@ interface EndedRun {
 type Signalled = Extract<JobFact, { kind: 'signalled' | 'unreadable' }>;
 
 /** Reads a run's history to its end. @throws UnknownPayloadKey */
-async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
+export async function readEndedRun(client: Client, workflowId: string, runId: string): Promise<EndedRun> {
   let args: readonly unknown[] = [];
   let wasTakenUp = false;
   const signals: Signalled[] = [];
@@ -204,7 +138,7 @@ function takenOf(signal: Signalled, isRefused: boolean): readonly Arrival[] {
 }
 
 /** Returns the state that the run had reached, and the later arrivals. */
-async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
+export async function remainsOf(client: Client, ended: WorkflowExecutionDescription, run: EndedRun): Promise<Remains> {
   const { carried, admitted, running } = await carriedAtTheEnd(client, ended, run);
   const inFlight = new Set(running);
   return {
@@ -246,36 +180,4 @@ async function askForState(client: Client, run: WorkflowExecutionDescription): P
   const state = parseJson(text) as unknown as RecoveryState; // Our own workflow wrote it.
   refuseNewerJob(state.carried);
   return state;
-}
-
-/** Waits until the slices of the ended run are over, whatever their workers do: otherwise both runs would send at once. */
-async function outwait(
-  { closeTime }: WorkflowExecutionDescription,
-  { job }: CarriedJob,
-  { onWait }: RecoverOptions,
-): Promise<void> {
-  const until = (closeTime?.getTime() ?? 0) + sliceEndsWithinMs(job.requestTimeoutMs);
-  if (until <= Date.now()) return;
-  onWait?.(until);
-  await setTimeout(until - Date.now());
-}
-
-/** More may have been signalled since the run's last task than a run can begin with. */
-async function spillSurplus(client: Client, taskQueue: string, state: DispatcherState): Promise<void> {
-  const workflows = new TemporalSideWorkflows(client, taskQueue);
-  for (let spill = nextSpill(state); spill !== undefined; spill = nextSpill(state)) {
-    const { number, content } = spill;
-    const workflowId = holderWorkflowId(state.job.subscriptionId, String(number));
-    await workflows.start(holderWorkflow(workflowId, content));
-    state.overflow.confirm(number);
-  }
-}
-
-async function isBackfillGone(
-  client: Client,
-  { workflowId }: WorkflowExecutionDescription,
-  { backfill }: CarriedJob,
-): Promise<boolean> {
-  if (backfill === undefined) return false;
-  return (await describeOpen(client, backfillWorkflowId(workflowId, backfill.n))) === undefined;
 }
