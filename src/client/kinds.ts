@@ -29,5 +29,5 @@ export const line = (most: number): Kind => ({
   what: `text of 1 to ${most} characters`,
   isRight: (value) => text.isRight(value) && String(value).length <= most,
 });
-/** Those of `DeedOptions`. */
+/** Every change takes these (`DeedOptions`). */
 export const deed = { by: record, reason: line(MOST_REASON) };
