@@ -133,6 +133,18 @@ const SHELL = {
     types: ['config'],
     packages: ['node', 'zod', 'pg', 'undici'],
   },
+  snapshots: {
+    ring: 'shell',
+    holds: 'the members of an audience in files, and how two lists of them differ',
+    values: ['activities', 'contract', 'domain', 'sources'],
+    packages: ['node', 'zod', '@temporalio/activity'],
+  },
+  'snapshots/comparing.ts': {
+    ring: 'shell',
+    holds: 'how two lists differ, for the sandbox, too',
+    values: [],
+    packages: [],
+  },
   config: {
     ring: 'shell',
     holds: "the worker's configuration: schemas, references to variables and files",
@@ -147,11 +159,11 @@ const SHELL = {
       'client',
       'config',
       'contract',
-      'delivery-log',
       'domain',
       'sources',
       'temporal',
       'webhook',
+      'words',
       'workflows',
     ],
     packages: ['node', 'zod', 'pino', '@temporalio/client', '@temporalio/common', '@temporalio/worker'],
@@ -159,39 +171,21 @@ const SHELL = {
   api: {
     ring: 'shell',
     holds: 'the HTTP API: callers, bodies, operations, routes',
-    values: ['client', 'config', 'contract', 'delivery-log', 'domain', 'http', 'words'],
+    values: ['client', 'config', 'contract', 'domain', 'http', 'words'],
     packages: ['node', 'zod', 'prom-client', '@temporalio/common', ...FASTIFY],
   },
   cli: {
     ring: 'shell',
     holds: 'the commands and their output',
-    values: [
-      'api',
-      'client',
-      'config',
-      'contract',
-      'delivery-log',
-      'domain',
-      'features',
-      'temporal',
-      'words',
-      'worker',
-    ],
+    values: ['client', 'config', 'contract', 'domain', 'temporal', 'words'],
     packages: ['node', 'ora', 'string-width', 'wrap-ansi', '@inquirer/prompts', '@temporalio/client', ...COMMANDER],
   },
   console: {
     ring: 'shell',
     holds: 'the console: pages for browsers, over the HTTP API',
-    values: ['domain', 'words', 'contract/duration.ts'],
+    values: ['domain', 'words', 'contract/duration.ts', 'features'],
     types: ['contract', 'client'],
     packages: ['preact', 'preact-iso', 'uplot'],
-  },
-  'delivery-log': {
-    ring: 'shell',
-    holds: 'rows of deliveries: written in batches, found by filters',
-    values: ['domain', 'postgres', 'webhook/sha256.ts', 'webhook/tls.ts'],
-    types: ['contract', 'activities'],
-    packages: ['node', 'pg', 'pg-copy-streams', 'libsql', 'undici'],
   },
 };
 
@@ -208,6 +202,7 @@ const BELOW = [
   'postgres',
   'http',
   'sources',
+  'snapshots',
   'config',
   'worker',
   'api',
@@ -227,28 +222,33 @@ const feature = (name, holds, features, packages) => [
   { ring: 'feature', holds, values: [...BELOW, ...features.map((one) => `features/${one}`)], packages },
 ];
 
+const TEMPORAL = ['@temporalio/client', '@temporalio/common', '@temporalio/activity'];
+/** What most features need: a command, a route, a client. */
+const USUAL = ['node', 'zod', 'fastify', ...COMMANDER, ...TEMPORAL];
+
 const FEATURES = Object.fromEntries([
-  feature('apply', 'job files of a folder, and what makes the running jobs match them', [], ['node', ...COMMANDER]),
+  feature('apply', 'job files of a folder, and what makes the running jobs match them', [], USUAL),
   feature(
     'consumers',
     "what reads a stream of somebody's own and hands it over to jobs: an outbox, Kafka",
     ['ingests', 'metrics'],
-    ['node', 'pg', 'zod', '@platformatic/kafka', 'prom-client', ...COMMANDER],
+    [...USUAL, 'pg', '@platformatic/kafka', 'prom-client'],
   ),
   feature(
-    'ingests',
-    'what other systems send, read as changes; signatures; expressions',
+    'delivery-log',
+    'rows of deliveries: written in batches, found by filters',
     [],
-    ['node', 'zod', 'jsonata', 'fastify', ...COMMANDER],
+    [...USUAL, 'pg', 'pg-copy-streams', 'libsql', 'undici'],
   ),
+  feature('doctor', 'what is wrong with an installation, and what to do', ['watch'], USUAL),
+  feature('ingests', 'what other systems send, read as changes; signatures; expressions', [], [...USUAL, 'jsonata']),
   feature('local', 'what stands in for the outside world: a Temporal server, a receiver', [], ['node']),
-  feature('metrics', 'metrics for Prometheus', [], ['node', 'zod', 'prom-client']),
-  feature(
-    'recover',
-    'a terminated job, started again with what it had not delivered',
-    [],
-    ['node', '@temporalio/client', 'fastify', ...COMMANDER],
-  ),
+  feature('metrics', 'metrics for Prometheus', ['watch'], ['node', 'zod', 'prom-client']),
+  feature('people', 'where a person is, and how to forget them', ['delivery-log', 'trace'], USUAL),
+  feature('preview', 'the message about a real person, shown or sent once', [], USUAL),
+  feature('reconcile', "an endpoint's own list, compared with the members", [], [...USUAL, 'csv-parse']),
+  feature('recover', 'a terminated job, started again with what it had not delivered', [], USUAL),
+  feature('replay', 'what an endpoint was told, sent again', ['delivery-log'], USUAL),
   feature('source-http', 'audiences, members and profiles from a service that speaks JSON', [], ['zod']),
   feature('source-lytics', 'audiences, members and profiles from Lytics', [], ['zod']),
   feature('source-postgres', 'audiences, members and profiles from a PostgreSQL database', [], ['node', 'zod', 'pg']),
@@ -266,7 +266,29 @@ const FEATURES = Object.fromEntries([
       '@opentelemetry/sdk-trace',
     ],
   ),
-  feature('wizard', 'questions that lead to a job', [], ['node', ...COMMANDER]),
+  feature('trace', 'why a person was sent or was not', ['delivery-log'], USUAL),
+  feature('watch', 'changes of audiences whose source has no event stream, found by polling', [], USUAL),
+  feature('wizard', 'questions that lead to a job', ['preview'], USUAL),
+  [
+    'features/*/ports.ts',
+    {
+      ring: 'feature',
+      holds: 'the activities of a feature, and the questions that they answer; the sandbox loads it, too',
+      values: ['domain'],
+      types: ['contract', 'features'],
+      packages: [],
+    },
+  ],
+  [
+    'features/*/sandbox',
+    {
+      ring: 'feature',
+      holds: "what Temporal's sandbox runs of a feature",
+      values: ['domain', 'workflows', 'snapshots/comparing.ts', ...PLAIN],
+      types: ['contract', 'features'],
+      packages: ['@temporalio/workflow', '@temporalio/common'],
+    },
+  ],
 ]);
 
 /** The lists of all that is shipped. @type {Readonly<Record<string, Room>>} */
@@ -274,7 +296,7 @@ const APP = {
   app: {
     ring: 'app',
     holds: 'the lists of all that is shipped, and programs made of them: commands, worker, activities, workflows, API',
-    values: [...BELOW, 'delivery-log', 'features', 'workflows'],
+    values: [...BELOW, 'features', 'workflows'],
     packages: [
       'node',
       'zod',
@@ -290,7 +312,7 @@ const APP = {
   'app/workflows.ts': {
     ring: 'app',
     holds: 'the workflows that the sandbox runs',
-    values: ['workflows', 'domain'],
+    values: ['workflows', 'domain', 'features/*/ports.ts', 'features/*/sandbox'],
     packages: [],
   },
 };

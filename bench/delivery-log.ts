@@ -6,10 +6,10 @@ import { Client } from 'pg';
 import { optionsOf } from '../chaos/options.ts';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
 import type { DeliveryFilter } from '../src/contract/delivery.ts';
-import { openDeliveryReader, openDeliveryStore } from '../src/delivery-log/open-log.ts';
+import { openDeliveryReader, openDeliveryStore } from '../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { openBenchStage } from './stage.ts';
-import { aDelivery } from '../test/delivery-log/a-delivery.ts';
+import { aDelivery } from '../test/features/delivery-log/a-delivery.ts';
 
 // How long the questions of people take in a delivery log of many rows, 30 days of 20 jobs: npm run log-bench -- --rows 10000000
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
-import { deliveryLogSchema } from '../src/config/delivery-log-config.ts';
-import type { LogPlace } from '../src/delivery-log/open-log.ts';
+import { deliveryLogSchema } from '../src/features/delivery-log/config.ts';
+import type { LogPlace } from '../src/features/delivery-log/open-log.ts';
 
 /** Makes an empty delivery log on this machine. @param kind `postgres` or `file` */
 export async function openLog(kind: string): Promise<{ readonly place: LogPlace; readonly stop: () => Promise<void> }> {

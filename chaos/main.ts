@@ -2,7 +2,7 @@
 // say whether the promises held. npm run upgrade [-- --from 0.1.0 --versioned] : the same, while workers of an older release and of this one take turns.
 // One JSON line on standard output, everything else on standard error; exit code 0 only if they did.
 import { PostgresNotFound } from '../demo/postgres-server.ts';
-import type { LogPlace } from '../src/delivery-log/open-log.ts';
+import type { LogPlace } from '../src/features/delivery-log/open-log.ts';
 import { startRealServer } from './cluster.ts';
 import type { Verdict } from './judge.ts';
 import type { LogVerdict } from './judge-log.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeliveryRow } from '../src/contract/delivery.ts';
-import { type LogPlace, openDeliveryReader } from '../src/delivery-log/open-log.ts';
+import { type LogPlace, openDeliveryReader } from '../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { Dice } from '../demo/dice.ts';
 import { ApiFleet } from './api-fleet.ts';

@@ -1,5 +1,9 @@
 import { existsSync, statSync } from 'node:fs';
-import { type DynamicConfigValue, type LocalTemporal, startLocalTemporal } from '../src/features/local/temporal-server.ts';
+import {
+  type DynamicConfigValue,
+  type LocalTemporal,
+  startLocalTemporal,
+} from '../src/features/local/temporal-server.ts';
 
 /** From the kill of a server until it answered again, in epoch ms. */
 export interface Outage {

@@ -1,3 +1,4 @@
+import { InvalidWatch } from '../src/features/watch/errors.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandUnknownOpts, Option } from '@commander-js/extra-typings';
@@ -5,7 +6,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { Dice } from '../demo/dice.ts';
 import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/app/program.ts';
-import { InvalidFilter, InvalidRequest, InvalidWatch, PublishInterrupted } from '../src/client/errors.ts';
+import { InvalidFilter, InvalidRequest, PublishInterrupted } from '../src/client/errors.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../src/config/file.ts';
 import { loadConfig } from '../src/app/config.ts';
@@ -18,7 +19,6 @@ import {
   readNothing,
   readRedeliverRequest,
   readStopRequest,
-  readWatchChange,
   type RequestReading,
 } from '../src/domain/requests.ts';
 import { aTerminal } from './cli/a-terminal.ts';
@@ -26,6 +26,7 @@ import { NOBODY, ServerAsked } from './client/an-easy-worker.ts';
 import { RIGHT } from './contract/a-mistake.ts';
 import { tries } from './support/properties.ts';
 import { tempFolder } from './support/temp-folder.ts';
+import { readWatchChange } from '../src/features/watch/sandbox/change.ts';
 
 // What goes in by any door is what was meant, or it is refused: keys that are misspelt, missing, doubled or too many, and values of another type.
 // Nothing here needs a server: what is wrong has to be refused before anybody is asked.

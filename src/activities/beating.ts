@@ -20,3 +20,10 @@ function plainHeartbeat(): () => void {
   const context = Context.current();
   return () => context.heartbeat();
 }
+
+/** Heartbeats that the activity is making progress; throws when it is no longer wanted. */
+export function alive(): void {
+  const context = Context.current();
+  context.heartbeat();
+  context.cancellationSignal.throwIfAborted();
+}

@@ -5,7 +5,7 @@ import { fieldPaths, fieldsOf, MOST_FIELDS } from '../domain/message.ts';
 import { findAudience } from '../domain/names.ts';
 import { MAX_USER_LENGTH } from '../domain/trigger.ts';
 import type { AudienceSource } from '../sources/source.ts';
-import { firstProfiles } from './samples.ts';
+import type { Profile } from '../domain/message.ts';
 
 /** Where a backfill continues in a source, with the data that is needed to notice a circular source. */
 export interface PageCursor {
@@ -142,4 +142,23 @@ export function createAudienceLists(source: AudienceSource): Pick<Activities, 'l
       return [...new Set(profiles.flatMap(({ profile }) => fieldPaths(fieldsOf(profile))))].slice(0, MOST_FIELDS);
     },
   };
+}
+
+/** How many of an audience's first members are searched for one with a profile. */
+export const MEMBERS_TRIED = 20;
+
+/** A member whose profile the source has. */
+export interface MemberWithProfile {
+  readonly user: string;
+  readonly profile: Profile;
+}
+
+/** The first members of an audience who have a profile, in their order. */
+export async function firstProfiles(source: AudienceSource, audienceId: string): Promise<MemberWithProfile[]> {
+  const { ids } = await source.members(audienceId, undefined, MEMBERS_TRIED);
+  const profiles = await source.profiles(ids);
+  return ids.flatMap((user) => {
+    const profile = profiles.get(user);
+    return profile === undefined ? [] : [{ user, profile }];
+  });
 }

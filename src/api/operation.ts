@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Asker } from '../client/job-client.ts';
-import { InvalidRequest, InvalidWatch } from '../client/errors.ts';
+import { InvalidRequest } from '../client/errors.ts';
 import { unless } from '../client/push/with-retries.ts';
 import type { Right } from '../config/api-keys.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
@@ -169,11 +169,12 @@ function jsonOf(request: FastifyRequest, isTaken: boolean, isOptional: boolean):
  * those.
  */
 function withFieldsOf(schema: z.ZodType | undefined, body: Json | undefined, error: unknown): unknown {
-  if (!(error instanceof InvalidRequest || error instanceof InvalidWatch)) return error;
+  if (!(error instanceof InvalidRequest)) return error;
   if (!(schema instanceof z.ZodObject) || !isRecord(body)) return error;
   const unknown = new Map(unknownKeys(body, Object.keys(schema.shape)).map((one) => [one.field, one]));
   const problems = error.problems.map((one) => unknown.get(one.field) ?? one);
-  return error instanceof InvalidWatch ? new InvalidWatch(problems) : new InvalidRequest(problems);
+  const Kind = error.constructor as typeof InvalidRequest; // Its subclasses are made of problems, too.
+  return new Kind(problems);
 }
 
 /** These fields of the form, with their descriptions. */

@@ -5,7 +5,7 @@ import { type AlertDependencies, createRaiseAlerts, createSendAlert } from '../a
 import { beating } from '../activities/beating.ts';
 import { calendarOf } from '../activities/calendar.ts';
 import { createDeliver, type DeliverDependencies } from '../activities/deliver.ts';
-import { createDifferences } from '../activities/differences.ts';
+import { createDifferences } from '../features/reconcile/activities.ts';
 import {
   SpilledProfileReader,
   createAnswerLetters,
@@ -13,17 +13,22 @@ import {
   createKeepDeadLetters,
 } from '../activities/holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from '../activities/list-members.ts';
-import { createTold, type ToldDependencies } from '../activities/told.ts';
+import { createTold, type ToldDependencies } from '../features/replay/activities.ts';
 import { createPrepareJob, type PrepareDependencies } from '../activities/prepare-job.ts';
-import { createSamples, type SampleDependencies } from '../activities/samples.ts';
+import { createSamples, type SampleDependencies } from '../features/preview/activities.ts';
 import {
   createConfirmExits,
   createPublishChanges,
   createPublishMissed,
   type PublishDependencies,
-} from '../activities/watch/publish-changes.ts';
-import { createPrepareWatch, createScanMembers, type WatchDependencies } from '../activities/watch/scan-members.ts';
-import { audienceFolder } from '../activities/watch/snapshot.ts';
+} from '../features/watch/publish-changes.ts';
+import { createPrepareWatch, createScanMembers, type WatchDependencies } from '../features/watch/scan-members.ts';
+import { audienceFolder } from '../snapshots/member-files.ts';
+import type { DoctorActivities } from '../features/doctor/ports.ts';
+import type { PreviewActivities } from '../features/preview/ports.ts';
+import type { ReconcileActivities } from '../features/reconcile/ports.ts';
+import type { ReplayActivities } from '../features/replay/ports.ts';
+import type { WatchActivities } from '../features/watch/ports.ts';
 
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies
@@ -34,13 +39,21 @@ export interface ActivityDependencies
     PublishDependencies,
     SampleDependencies,
     ToldDependencies {
-  readonly describeWorker: Activities['describeWorker'];
+  readonly describeWorker: DoctorActivities['describeWorker'];
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
 
+/** The activities of the machine and of all features. */
+export type AllActivities = Activities &
+  DoctorActivities &
+  PreviewActivities &
+  ReconcileActivities &
+  ReplayActivities &
+  WatchActivities;
+
 /** The activities, made with their dependencies: the worker passes real ones, tests pass others. */
-export function createActivities(dependencies: ActivityDependencies): Activities {
+export function createActivities(dependencies: ActivityDependencies): AllActivities {
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);
   const { listDifference, ...differences } = createDifferences(dependencies);
@@ -73,12 +86,7 @@ export function createActivities(dependencies: ActivityDependencies): Activities
 }
 
 /** The activities of watches. */
-export function createWatchActivities(
-  dependencies: WatchDependencies & PublishDependencies,
-): Pick<
-  Activities,
-  'prepareWatch' | 'scanMembers' | 'confirmExits' | 'publishChanges' | 'publishMissed' | 'forgetSnapshots'
-> {
+export function createWatchActivities(dependencies: WatchDependencies & PublishDependencies): WatchActivities {
   return {
     prepareWatch: createPrepareWatch(dependencies),
     scanMembers: createScanMembers(dependencies),

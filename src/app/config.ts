@@ -6,7 +6,7 @@ import { outboxSchema, kafkaSchema } from '../features/consumers/config.ts';
 import { folder } from '../config/values.ts';
 import { metricsSchema, metricsOf } from '../features/metrics/config.ts';
 import { tracingSchema, tracingOf } from '../features/spans/config.ts';
-import { deliveryLogSchema } from '../config/delivery-log-config.ts';
+import { deliveryLogSchema } from '../features/delivery-log/config.ts';
 import { deploymentOf } from '../config/deployment-config.ts';
 import { nearestKey } from '../contract/nearest-key.ts';
 import { shownKey, ConfigError, checkVariables, problemsOf } from '../config/problems.ts';

@@ -3,34 +3,36 @@ import { release } from '../config/release.ts';
 import type { CommandMaker } from '../cli/command.ts';
 import { apiCommand } from './api-command.ts';
 import { applyCommand } from '../features/apply/command.ts';
-import { attemptsCommand, traceCommand } from '../cli/commands/trace.ts';
+import { attemptsCommand, traceCommand } from '../features/trace/command.ts';
 import { audiencesCommand, authorizationsCommand } from '../cli/commands/audiences.ts';
 import { backfillCommand } from '../cli/commands/backfill.ts';
 import { codecServerCommand } from '../cli/commands/codec-server.ts';
 import { consumeCommand } from '../features/consumers/command.ts';
 import { deadLettersCommand } from '../cli/commands/dead-letters.ts';
-import { deliveriesCommand } from '../cli/commands/deliveries.ts';
-import { doctorCommand } from '../cli/commands/doctor.ts';
+import { JobNotFound } from '../client/errors.ts';
+import { hasDeliveryLog } from '../features/delivery-log/configured.ts';
+import { deliveriesCommand } from '../features/delivery-log/deliveries-command.ts';
+import { doctorCommand } from '../features/doctor/command.ts';
 import { editCommand, exportCommand } from '../cli/commands/edit.ts';
-import { forgetCommand } from '../cli/commands/forget.ts';
-import { historyCommand } from '../cli/commands/history.ts';
+import { forgetCommand } from '../features/people/command.ts';
+import { historyCommand } from '../features/delivery-log/history-command.ts';
 import { ingestCommand } from '../features/ingests/command.ts';
 import { listCommand, statusCommand } from '../cli/commands/status.ts';
 import { newCommand } from '../features/wizard/command.ts';
 import { pauseCommand, resumeCommand, retryCommand } from '../cli/commands/pause.ts';
 import { pushCommand } from '../cli/commands/push.ts';
 import { receiveCommand } from '../features/local/receive-command.ts';
-import { reconcileCommand } from '../cli/commands/reconcile.ts';
-import { replayCommand } from '../cli/commands/replay.ts';
+import { reconcileCommand } from '../features/reconcile/command.ts';
+import { replayCommand } from '../features/replay/command.ts';
 import { recoverCommand } from '../features/recover/command.ts';
-import { renderCommand, testCommand } from '../cli/commands/samples.ts';
+import { renderCommand, testCommand } from '../features/preview/commands.ts';
 import { secretsCommand } from '../cli/commands/secrets.ts';
 import { setupCommand } from '../cli/commands/setup.ts';
-import { statsCommand } from '../cli/commands/stats.ts';
+import { statsCommand } from '../features/delivery-log/stats-command.ts';
 import { startCommand } from '../cli/commands/start.ts';
 import { stopCommand } from '../cli/commands/stop.ts';
 import { upCommand } from './up-command.ts';
-import { watchCommand } from '../cli/commands/watch.ts';
+import { watchCommand } from '../features/watch/command.ts';
 import { workerCommand } from './worker-command.ts';
 import { type ExitCode, reportFailure } from '../cli/exit-code.ts';
 import { refuseDoubtfulOptions } from '../cli/options.ts';
@@ -67,7 +69,7 @@ const COMMANDS: readonly CommandMaker[] = [
   replayCommand,
   stopCommand,
   watchCommand,
-  deadLettersCommand,
+  deadLettersCommand(hasDeliveryLog),
   forgetCommand,
   audiencesCommand,
   authorizationsCommand,
@@ -86,8 +88,18 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await createProgram(terminal, json).parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return reportFailure(error, terminal, json);
+    return reportFailure(await orForgotten(error), terminal, json);
   }
+}
+
+/** A job that nobody knows, and of which the delivery log has deliveries, was meant: Temporal has forgotten it. */
+async function orForgotten(error: unknown): Promise<unknown> {
+  if (!(error instanceof JobNotFound)) return error;
+  const { withDeliveryLog } = await import('../features/delivery-log/configured.ts');
+  const isLogged = withDeliveryLog(async (reader) => await reader.hasJob(error.jobId));
+  return (await isLogged.catch(() => false))
+    ? new JobNotFound(error.jobId, { isForgotten: true, cause: error })
+    : error;
 }
 
 /**

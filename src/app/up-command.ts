@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { ConnectConfig } from '../client/connect.ts';
 import { type Config, configReader, configuredSource, withThisMachine } from './config.ts';
 import { configWarnings } from '../config/file.ts';
-import { deliveryLogIn } from '../config/delivery-log-config.ts';
+import { deliveryLogIn } from '../features/delivery-log/config.ts';
 import { shownSource } from './source.ts';
 import { EXPORT_JOB } from '../domain/names.ts';
 import type { LocalTemporal } from '../features/local/temporal-server.ts';

@@ -8,8 +8,8 @@ import { serveMetrics, type ServedMetrics } from '../features/metrics/metrics-se
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import { workerDeployment, workflowCode } from '../worker/deployment.ts';
 import { Client } from '@temporalio/client';
-import { newWriter, watchFellows } from '../delivery-log/fellow-workers.ts';
-import { WRITER, readableLog, openDeliveryReader, openLogWriter } from '../delivery-log/open-log.ts';
+import { newWriter, watchFellows } from '../features/delivery-log/fellow-workers.ts';
+import { WRITER, readableLog, openDeliveryReader, openLogWriter } from '../features/delivery-log/open-log.ts';
 import { type ActivityDependencies, createActivities } from './activities.ts';
 import { temporalPorts, type TemporalPorts } from '../worker/temporal-ports.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
@@ -33,11 +33,12 @@ import { StallDetector } from '../activities/stall-detector.ts';
 import { release } from '../config/release.ts';
 import type { WorkerMetrics } from '../features/metrics/worker-metrics.ts';
 import { pollersOf } from '../client/asking.ts';
-import { deliveryLogOf } from '../delivery-log/slice-rows.ts';
+import { deliveryLogOf } from '../features/delivery-log/slice-rows.ts';
 import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
 import { trustedAuthorities } from '../webhook/tls.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { SLICES } from '../domain/limits.ts';
+import { TemporalSubscribers } from '../features/watch/subscribers.ts';
 
 export interface StartWorkerOptions {
   readonly config: Config;
@@ -148,6 +149,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const dependencies: ActivityDependencies = {
     ...world,
     ...temporalPorts(client, taskQueue),
+    subscribers: new TemporalSubscribers(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
     describeWorker: async () =>
       describeWorker({
@@ -269,7 +271,10 @@ async function openedSource(opened: OpenResources, { config, source }: StartWork
   );
 }
 
-type World = Omit<ActivityDependencies, keyof TemporalPorts | 'missingSearchAttributes' | 'describeWorker'> &
+type World = Omit<
+  ActivityDependencies,
+  keyof TemporalPorts | 'subscribers' | 'missingSearchAttributes' | 'describeWorker'
+> &
   Required<Pick<ReadinessOptions, 'logProblem'>>;
 
 /** Opens what activities use outside of Temporal, as configured: the source, the wire, traces. */

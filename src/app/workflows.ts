@@ -1,7 +1,27 @@
+import { JOB_RPCS } from '../domain/worker-rpc.ts';
+import { DESCRIBE_WORKER } from '../features/doctor/ports.ts';
+import { SAMPLE_REQUEST, SEND_SAMPLE } from '../features/preview/ports.ts';
+import { COMPARE_MEMBERS, FORGET_DIFFERENCE, KEEP_THEIR_MEMBERS } from '../features/reconcile/ports.ts';
+import { COUNT_TOLD } from '../features/replay/ports.ts';
+import { PREPARE_WATCH } from '../features/watch/ports.ts';
+import { askingWorkers } from '../workflows/worker-rpc.ts';
+
 export { alerts } from '../workflows/alerts.ts';
-export { workerRpc } from '../workflows/worker-rpc.ts';
 export { backfill } from '../workflows/backfill.ts';
 export { deadLetter } from '../workflows/dead-letter.ts';
 export { exportJob } from '../workflows/export-job.ts';
 export { holder } from '../workflows/holder.ts';
-export { watchAudience } from '../workflows/watch-audience.ts';
+export { watchAudience } from '../features/watch/sandbox/watch-audience.ts';
+
+/** The workflow by which clients ask workers. */
+export const workerRpc = askingWorkers([
+  ...JOB_RPCS,
+  DESCRIBE_WORKER,
+  PREPARE_WATCH,
+  KEEP_THEIR_MEMBERS,
+  COMPARE_MEMBERS,
+  FORGET_DIFFERENCE,
+  COUNT_TOLD,
+  SAMPLE_REQUEST,
+  SEND_SAMPLE,
+]);

@@ -148,15 +148,10 @@ export async function withJobs<T>(use: (jobs: JobClient) => Promise<T>, wait?: W
   try {
     return await use(jobs);
   } catch (error) {
-    throw await withNearName(error, jobs, () => true, isLogged);
+    throw await withNearName(error, jobs);
   } finally {
     await jobs.close();
   }
-}
-
-async function isLogged(jobId: string): Promise<boolean> {
-  const { withDeliveryLog } = await import('./delivery-log.ts');
-  return await withDeliveryLog((reader) => reader.hasJob(jobId));
 }
 
 /** Says, for a job of which nothing was found, that there is no such job; undefined: there is one, or nobody knows. */

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
-import type { SampleOf } from '../client/jobs/samples.ts';
 import type { JobDefinitionInput } from '../contract/export-job.ts';
 import type { Json } from '../contract/trigger.ts';
 import { defaultOf, FORM_FIELDS } from '../domain/form.ts';
@@ -97,15 +96,6 @@ function fieldsFrom(file: JobFile | undefined, givenOptions: OptionValues): obje
     throw new UsageError('Give a job file (triggers start job.json) or describe the job with options (--label …).');
   }
   return { authorization: null, ...fields };
-}
-
-/**
- * The meaning of an argument JOB|FILE: a file when it ends in `.json` or has a slash, else a job's id.
- * @throws UsageError for a file that cannot be read.
- */
-export function sampleOf(argument: string): SampleOf {
-  const isFile = /\.json$|[/\\]/i.test(argument);
-  return isFile ? { definition: definitionFrom(readJobFile(argument), {}) } : { jobId: argument };
 }
 
 interface JobFile {

@@ -1,11 +1,7 @@
-import { type Command, type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { definedOf } from '../domain/json.ts';
-import type { SampleWish } from '../contract/sample.ts';
+import { type CommandUnknownOpts, InvalidArgumentError, type Option } from '@commander-js/extra-typings';
 import { readDuration } from '../contract/duration.ts';
-import type { TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { duration } from '../domain/text.ts';
-import { UsageError } from './exit-code.ts';
 
 /** Options whose value may be empty, which removes the previous value. */
 const MAY_BE_EMPTY: readonly string[] = ['description'];
@@ -39,39 +35,6 @@ function doubtOf(
   if (value === '' && !MAY_BE_EMPTY.includes(option.name())) return 'has an empty value.';
   const other = all.find(({ long, short }) => value !== undefined && (value === long || value === short));
   return other === undefined ? undefined : `has no value: the next word is the option '${other.flags}'.`;
-}
-
-/** The options of a sample; absent: the worker chooses. */
-export interface SampleOptions {
-  readonly user?: string | undefined;
-  readonly audience?: string | undefined;
-  readonly event?: TriggerEvent | undefined;
-  /** The old payload, whatever the job says. */
-  readonly legacy?: boolean | undefined;
-  /** The new payload, whatever the job says. */
-  readonly new?: boolean | undefined;
-}
-
-/** Adds the words about a sample to a command: its job and its person. */
-export const sampleWords = (it: Command) =>
-  it
-    .argument('<job or file>', 'id of a job, or a job file (its name ends in .json, or has a slash)')
-    .option('--user <user>', 'the person; default: the first member with a profile')
-    .option('--audience <slug>', "one of the job's audiences; default: the first")
-    .addOption(
-      new Option('--event <event>', 'the change; default: enter, if the job sends enters').choices([
-        'enter',
-        'exit',
-      ] as const),
-    )
-    .option('--legacy', 'use the old payload format, whatever the job uses')
-    .option('--new', 'use the new payload format, whatever the job uses');
-
-/** @throws UsageError */
-export function wishFrom({ user, audience, event, legacy, new: isNew }: SampleOptions): SampleWish {
-  if (legacy === true && isNew === true) throw new UsageError('Use either --legacy or --new, not both.');
-  const isLegacy = legacy === true ? true : isNew === true ? false : undefined;
-  return definedOf({ user, audience, event, userLegacyMessageFormat: isLegacy });
 }
 
 /** The option of what changes something: why, as its history tells it. */

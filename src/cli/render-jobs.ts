@@ -1,3 +1,4 @@
+import { endedInWords } from '../words/losses.ts';
 import type {
   AuditChange,
   AuditEntry,
@@ -10,7 +11,6 @@ import type { Problem } from '../contract/export-job.ts';
 import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-status.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
 import { ALIKE, deedInWords, targetInWords } from '../words/audit.ts';
-import { endedInWords } from '../domain/health.ts';
 import { counted, duration, printable } from '../domain/text.ts';
 import { shellWord } from '../domain/text.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';

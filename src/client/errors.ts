@@ -1,9 +1,6 @@
 import type { RevisionAnswer } from '../contract/audit.ts';
-import type { DifferenceCounts } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
-import type { SampleProblem } from '../contract/sample.ts';
-import { type DifferenceDoubt, doubtInWords } from '../domain/difference.ts';
 import { keptBackfillInWords } from '../domain/status-rows.ts';
 import { counted, shownTime } from '../domain/text.ts';
 import type { Remedy } from '../contract/remedy.ts';
@@ -103,17 +100,6 @@ export class JobAlreadyRunning extends TriggersError {
   }
 }
 
-/** The job ended normally and keeps nothing. */
-export class NothingToRecover extends TriggersError {
-  static override readonly status = 409;
-  declare readonly jobId: string;
-  declare readonly ended: string;
-  constructor(jobId: string, ended: string) {
-    const message = `The job "${jobId}" was not terminated (${ended}) and kept nothing, so there is nothing to recover.`;
-    super(message, { jobId, ended }, undefined, { action: 'start' });
-  }
-}
-
 /** The job has stopped and keeps triggers or dead letters, so no other job can start under its id. */
 export class JobKept extends TriggersError {
   static override readonly status = 409;
@@ -188,37 +174,10 @@ export class InvalidJob extends ProblemsError {
 /** An option or a request is wrong; nothing was done. */
 export class InvalidRequest extends ProblemsError {
   static override readonly exitCode = 2;
-  constructor(problems: readonly Problem[]) {
-    super('The request was not accepted.', problems);
+  constructor(problems: readonly Problem[], headline = 'The request was not accepted.') {
+    super(headline, problems);
   }
 }
-
-/** The watch is wrong, its audience is not known, or the worker has no folder for it; nothing was started or changed. */
-export class InvalidWatch extends ProblemsError {
-  static override readonly exitCode = 2;
-  constructor(problems: readonly Problem[]) {
-    super('The watch was not accepted.', problems);
-  }
-}
-
-/** No watch of this audience is running. */
-export class WatchNotFound extends TriggersError {
-  static override readonly status = 404;
-  /** As it was asked for. */
-  declare readonly audience: string;
-  constructor(audience: string, { cause }: ErrorOptions = {}) {
-    super(`The audience "${audience}" is not watched.`, { audience }, cause, { action: 'listWatches' });
-  }
-}
-
-/** There is no message to show or to send. */
-export class NoSample extends TriggersError {
-  declare readonly problem: SampleProblem;
-  constructor(problem: SampleProblem) {
-    super(problem.message, { problem }, undefined, ...(problem.field === 'event' ? [RENDER] : []));
-  }
-}
-const RENDER: Remedy = { action: 'render' };
 
 /** No worker answered in time, so nothing was done, and nothing will be. */
 export class NoWorker extends TriggersError {
@@ -497,29 +456,6 @@ export class InvalidTrigger extends TriggersError {
   declare readonly line: number | undefined;
   constructor(reason: string, { line, cause }: ErrorOptions & { readonly line?: number } = {}) {
     super(`${line === undefined ? 'This' : `Line ${line}`} is not a trigger: ${reason}.`, { reason, line }, cause);
-  }
-}
-
-/** A list of people's ids has lines without one; nothing was compared or sent. */
-export class InvalidList extends ProblemsError {
-  static override readonly exitCode = 2;
-  /** How many lines are wrong; `problems` has the first of them. */
-  declare readonly wrong: number;
-  constructor(problems: readonly Problem[], wrong: number) {
-    const first = wrong > problems.length ? `, the first ${problems.length} here` : '';
-    super(`The list cannot be used (${counted(wrong, 'problem')}${first}); nothing was sent.`, problems, { wrong });
-  }
-}
-
-/** A difference looks like that of a wrong list, or of a half-empty source; nothing was sent. */
-export class DifferenceDoubtful extends TriggersError {
-  declare readonly doubts: readonly DifferenceDoubt[];
-  /** The counts of the difference. */
-  declare readonly difference: DifferenceCounts;
-  constructor({ theirs, members, both, enters, exits }: DifferenceCounts, doubts: readonly DifferenceDoubt[]) {
-    const difference = { theirs, members, both, enters, exits };
-    const message = [...doubts.map((doubt) => doubtInWords(doubt, difference)), 'Nothing was sent.'].join(' ');
-    super(message, { doubts, difference }, undefined, { action: 'force' });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { JobFact } from './history/job-fact.ts';
 import {
   ApplicationFailure,
   type Client,
@@ -10,7 +11,6 @@ import type { SliceEnd } from '../contract/attempt.ts';
 import type { AddressedAnswer, DeadLetter } from '../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../contract/export-job.ts';
 import type { JudgedAttempt, PackedSlice, SliceProgress } from '../contract/slice.ts';
-import type { JobFact } from '../contract/trace.ts';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import type { Arrival } from '../domain/job/steps.ts';
 import { isRecord } from '../domain/json.ts';

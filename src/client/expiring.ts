@@ -1,5 +1,5 @@
+import type { Expiring } from '../contract/worker-health.ts';
 import { X509Certificate } from 'node:crypto';
-import type { Expiring } from '../domain/health.ts';
 import { isRecord } from '../domain/json.ts';
 import type { ConnectConfig } from './connect.ts';
 

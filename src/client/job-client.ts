@@ -22,6 +22,7 @@ import { endings } from './history/endings.ts';
 import { shownText } from '../domain/mask-url.ts';
 import { attempts, type AttemptsOptions } from './history/attempts.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
+import { LIST_AUDIENCES, LIST_AUTHORIZATIONS, LIST_PROFILE_FIELDS } from '../domain/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
 import { checkEdit, type CheckedEdit, type EditedJob, editJob, type EditOptions, editTo } from './jobs/edit-job.ts';
 import {
@@ -193,17 +194,17 @@ export class JobClient {
 
   /** Returns the authorizations that a job may name: all of the worker that answers. */
   async authorizations(): Promise<readonly AuthorizationListing[]> {
-    return await workerRpc(this.#client, this.#taskQueue, 'listAuthorizations', null);
+    return await workerRpc(this.#client, this.#taskQueue, LIST_AUTHORIZATIONS, null);
   }
 
   /** Returns the audiences that a job may name, from the worker that answers: at most 256 KiB of them, with their sizes if the source gives them. */
   async audiences(): Promise<AudienceList> {
-    return await workerRpc(this.#client, this.#taskQueue, 'listAudiences', null);
+    return await workerRpc(this.#client, this.#taskQueue, LIST_AUDIENCES, null);
   }
 
   /** Returns the fields that Export Fields may name, from the profiles of the first members of an audience (slug or id). Empty when none has one. */
   async profileFields(audience: string): Promise<readonly string[]> {
-    return await workerRpc(this.#client, this.#taskQueue, 'listProfileFields', audience);
+    return await workerRpc(this.#client, this.#taskQueue, LIST_PROFILE_FIELDS, audience);
   }
 
   /**

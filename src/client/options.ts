@@ -1,25 +1,12 @@
 import type { Asker } from '../contract/audit.ts';
-import type { Difference } from '../contract/difference.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import { isRecord } from '../domain/json.ts';
-import {
-  differenceId,
-  flag,
-  type Kinds,
-  name,
-  names,
-  oneOf,
-  record,
-  text,
-  texts,
-  whole,
-  wrongValues,
-} from '../domain/kinds.ts';
+import { flag, type Kinds, name, oneOf, record, text, texts, whole, wrongValues } from '../domain/kinds.ts';
 import { isReservedJobId, JOB_ID_PATTERN, JOB_ID_RULE, reservedIdText } from '../domain/names.ts';
-import { DOORS, MOST_WHO, REPLAY_FILTER, type RequestReading } from '../domain/requests.ts';
+import { DOORS, MOST_WHO, type RequestReading } from '../domain/requests.ts';
 import { InvalidRequest } from './errors.ts';
-import { anyText, anything, call, count, deed, line, ms, rate, signal, time } from './kinds.ts';
+import { anyText, call, count, deed, line, ms, rate, signal, time } from './kinds.ts';
 
 /**
  * A job id made from a label: lower-case letters and digits, everything else a dash, at most 100 characters; undefined when nothing of the
@@ -82,14 +69,6 @@ export const OPTIONS = {
   by: { who: line(MOST_WHO), door: oneOf(...DOORS) },
   deed,
   connection: { connectionOptions: record, namespace: text },
-  sampleOf: { jobId: name, definition: anything },
-  sampleWish: {
-    user: name,
-    audience: name,
-    event: oneOf('enter', 'exit'),
-    userLegacyMessageFormat: flag,
-    onlyMembers: flag,
-  },
   start: { ...deed, jobId: text, discardRecoverable: flag, allows: call },
   push,
   publish: { ...push, listAgeMs: ms, onLeftOut: call },
@@ -97,20 +76,6 @@ export const OPTIONS = {
   trace: { jobId: name, onlyJobs: texts, since: time, onProgress: call, signal, log: record },
   attempts: { failed: flag, last: count, follow: signal },
   edit: { ...deed, isMeant: call, allows: call, toRevision: whole(1) },
-  compare: { audience: name, signal, onProgress: call },
-  difference: {
-    id: differenceId,
-    audience: record,
-    first: record,
-    theirs: count,
-    members: count,
-    both: count,
-    enters: count,
-    exits: count,
-  },
-  reconcile: { ...deed, force: flag },
-  replayWish: { ...REPLAY_FILTER, audiences: names },
-  replay: { ...deed, newIds: flag, requestId: name },
   deadLetterFilter,
   whichDeadLetters: { ...deadLetterFilter, all: flag },
   discard: decision,
@@ -131,16 +96,6 @@ export function checkOptions<K extends Kinds, Options>(kinds: K, options: Listed
   if (!isRecord(input)) throw new InvalidRequest([{ field: '', message: 'Options must be an object.' }]);
   const problems = [...unknownKeys(input, Object.keys(kinds)), ...wrongValues(input, kinds)];
   if (problems.length > 0) throw new InvalidRequest(problems);
-}
-
-/** Checks a difference from a program: its counts decide whether it may be sent. @throws InvalidRequest */
-export function checkDifference(difference: Difference): void {
-  checkOptions(OPTIONS.difference, difference);
-  const missing = Object.keys(OPTIONS.difference).filter((field) => !Object.hasOwn(difference, field));
-  if (missing.length > 0)
-    throw new InvalidRequest(
-      missing.map((field) => ({ field, message: 'This is missing: a difference is what `compare` gave.' })),
-    );
 }
 
 /** Returns the request. @throws InvalidRequest with everything that is wrong with it */

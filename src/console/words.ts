@@ -1,5 +1,5 @@
 import type { JobStatus } from '../contract/job-status.ts';
-import type { ShownRequest } from '../contract/sample.ts';
+import type { ShownRequest } from '../contract/delivery.ts';
 import { hasStopped } from '../domain/job-state.ts';
 import { capital } from '../words/text.ts';
 import { shellWord } from '../domain/text.ts';

@@ -2,7 +2,6 @@ import type { DeliveryFilter } from './delivery.ts';
 import type { JobEdit } from './export-job.ts';
 import type { Replay } from './replay.ts';
 import type { Json } from './trigger.ts';
-import type { WatchOptions } from './watch.ts';
 
 /** The ways by which a person or a program reaches a job; `temporal`: the Temporal UI, the `temporal` CLI, or another client. */
 export type Door = 'cli' | 'api' | 'console' | 'client' | 'temporal';
@@ -53,9 +52,9 @@ export type AuditAction =
   | 'refuse-sign-in'
   | 'sign-out';
 
-/** A field of the form before and after an edit, as people may see it. A long value is a text that ends with "…". */
+/** A field of the form, or an option of a watch, before and after an edit, as people may see it. A long value is a text that ends with "…". */
 export interface AuditChange {
-  readonly field: keyof JobEdit | keyof WatchOptions;
+  readonly field: string;
   readonly from: Json;
   readonly to: Json;
 }

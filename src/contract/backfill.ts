@@ -1,5 +1,4 @@
 import type { Audience } from './audience.ts';
-import type { DifferenceToSend } from './difference.ts';
 import type { PackedTriggers } from './holder.ts';
 import type { Replay } from './replay.ts';
 
@@ -20,6 +19,15 @@ export interface BackfillInput extends SentInstead {
   readonly restarts?: number;
   /** With a replay: its audiences, by the slugs under which the job tells of them. */
   readonly told?: readonly Audience[];
+}
+
+/** The difference that a backfill sends. */
+export interface DifferenceToSend {
+  readonly id: string;
+  /** How many members are missing from the endpoint's list. */
+  readonly enters: number;
+  /** How many people are on the list and are not members. */
+  readonly exits: number;
 }
 
 /** A backfill sends one of these in place of all members; neither: all members. */

@@ -3,15 +3,11 @@ import type { AudienceList, AudienceListing, AuthorizationListing } from './audi
 import type { LoggedDeed } from './audit.ts';
 import type { DifferencePage, MemberIds, ToldPage } from './backfill.ts';
 import type { AddressedAnswer, DeadLetter, RedeliveryAnswer } from './dead-letter.ts';
-import type { ComparedMembers, Comparison, TheirMembers } from './difference.ts';
 import type { JobDefinition, Problem } from './export-job.ts';
-import type { WorkerHealth } from '../domain/health.ts';
 import type { PackedTriggers } from './holder.ts';
-import type { ToldCounts, ToldQuery } from './replay.ts';
-import type { Sample, Sampled, SampleInput, SentSample } from './sample.ts';
+import type { ToldQuery } from './replay.ts';
 import type { PackedSlice, SliceReport } from './slice.ts';
 import type { Calendar, CalendarSettings } from './timing.ts';
-import type { ConfirmedChanges, PublishReport, PreparedWatch, ScanReport, ScanRequest } from './watch.ts';
 
 /** The result of checking a job definition against what this worker knows: its source, its authorizations, its namespace. */
 export type PreparedJob =
@@ -61,24 +57,14 @@ export interface Activities {
   readCalendar(settings: CalendarSettings, from: number): Promise<Calendar | undefined>;
   /** The authorizations of the worker that runs this. */
   listAuthorizations(): Promise<readonly AuthorizationListing[]>;
-  /** The health of the worker that runs this. */
-  describeWorker(): Promise<WorkerHealth>;
   /** The audiences of the source; `total` also counts those that do not fit into the answer. */
   listAudiences(): Promise<AudienceList>;
   /** Names and dotted paths of the fields of an audience's first members (slug or id); empty when none of them has a profile. */
   listProfileFields(audience: string): Promise<readonly string[]>;
-  /** The request that would be made about a real person. */
-  sampleRequest(input: SampleInput): Promise<Sampled<Sample>>;
-  /** Sends it: one request, and a second one only after a 401 that a new token may fix. Must not be retried. */
-  sendSample(input: SampleInput): Promise<Sampled<SentSample>>;
   /** Sends a slice. Never fails because of the endpoint: the outcome of each trigger is in the report. */
   deliver(slice: PackedSlice): Promise<SliceReport>;
   /** One page of an audience's members, at most `limit` ids and about `maxBytes` of JSON. */
   listMembers(audience: string, after: string | null, limit: number, maxBytes: number): Promise<MemberIds>;
-  /** Keeps a part of an endpoint's list. Calling it again changes nothing. */
-  keepTheirMembers(part: TheirMembers): Promise<void>;
-  /** Reads all members, and writes down how the kept list differs from them. */
-  compareMembers(comparison: Comparison): Promise<ComparedMembers>;
   /** The next part of a difference, as far as it still holds by the source now; at most about `maxBytes` of JSON. */
   listDifference(
     differenceId: string,
@@ -88,8 +74,6 @@ export interface Activities {
   ): Promise<DifferencePage>;
   /** Removes a difference; nothing when there is none. */
   forgetDifference(differenceId: string): Promise<void>;
-  /** Counts what would be told again, and shows the first; null on a worker without a delivery log. */
-  countTold(query: ToldQuery): Promise<ToldCounts | null>;
   /** The next part of what is told again, at most about `maxBytes` of JSON, each with an `at` that is so many nanoseconds later. */
   listTold(query: ToldQuery, after: string | null, maxBytes: number, laterNs: number): Promise<ToldPage>;
   /** How many members these audiences have together, by the source's own count; null when it lacks one of them. */
@@ -115,18 +99,6 @@ export interface Activities {
   sendAlert(alert: RaisedAlert): Promise<void>;
   /** Whether a person is in an audience now, according to the source. */
   isMember(audience: string, user: string): Promise<boolean>;
-  /** Looks up the audiences to be watched, and says whether this worker can watch. Fails only when the source does. */
-  prepareWatch(names: readonly string[]): Promise<PreparedWatch>;
-  /** Writes down who is a member, and how that differs from the last time. Fails when the source cannot be read to the end. */
-  scanMembers(request: ScanRequest): Promise<ScanReport>;
-  /** Asks the source about each exit of a scan, and writes down the changes to publish. */
-  confirmExits(audience: string, scanId: string): Promise<ConfirmedChanges>;
-  /** Signals a scan's changes, with this time as `at`, to each running job that subscribes; when repeated, it continues where it was. */
-  publishChanges(audience: string, scanId: string, at: string): Promise<PublishReport>;
-  /** Signals the changes of missed rounds to jobs that run again. */
-  publishMissed(audience: string): Promise<PublishReport>;
-  /** Removes what is on disk about an audience. */
-  forgetSnapshots(audience: string): Promise<void>;
 }
 
 /** A workflow beside a job, which keeps something for it. */

@@ -1,5 +1,4 @@
 import type { Audience } from './audience.ts';
-import type { LogGap } from './delivery.ts';
 import type { TriggerEvent } from './trigger.ts';
 
 // Sending again what the delivery log says that an endpoint was told. A trigger was told when an attempt delivered it.
@@ -36,60 +35,4 @@ export interface ToldQuery extends ReplayFilter {
   readonly events: readonly TriggerEvent[];
   /** Slugs: read what was told about these alone. Absent: about all, which counts what is not of this job any more. */
   readonly only?: readonly string[] | undefined;
-}
-
-/** A told trigger, as the delivery log has it. */
-export interface ToldRow {
-  /** RFC 3339: when it was told. */
-  readonly at: string;
-  readonly deliveryId: string;
-  readonly user: string;
-  /** Slug */
-  readonly audience: string;
-  readonly event: TriggerEvent;
-  /** RFC 3339: the `at` of the trigger. */
-  readonly triggerAt: string;
-  /** It is left out: the person was told it again, or something newer that is not meant. */
-  readonly isOutdated: boolean;
-  /** Where the rows after it begin. */
-  readonly next: string;
-}
-
-/** Where activities read what was told. */
-export interface ToldLog {
-  /**
-   * Returns rows in the order in which they were told, at most `limit`; fewer only at the end.
-   * @param after `next` of a row; absent: from the beginning.
-   */
-  told(query: ToldQuery, limit: number, after?: string): Promise<readonly ToldRow[]>;
-  /** Waits for at most `waitMs` until all workers have written what they did before `until`, and returns which rows may be missing. */
-  gaps(time: Pick<ToldQuery, 'since' | 'until'>, wait: { readonly waitMs: number }): Promise<readonly LogGap[]>;
-}
-
-/** Counts of what would be told again. */
-export interface ToldCounts {
-  readonly enters: number;
-  readonly exits: number;
-  readonly people: number;
-  /** How many are left out, since something newer was told. */
-  readonly outdated: number;
-  /** How many are left out, since the job no longer has that audience or event, or another job had its id. */
-  readonly foreign: number;
-  /** The first of them, to show to people. */
-  readonly first: readonly Omit<ToldRow, 'isOutdated' | 'next'>[];
-  /** RFC 3339: when the last of them was told; absent: there is none. */
-  readonly lastAt?: string;
-  /** Times for which the log may lack rows. A worker of 0.1.0 does not say. */
-  readonly gaps?: readonly LogGap[];
-  /** With `deliveryId`: deliveries with different ids begin so, or are in a batch that does. */
-  readonly isOfSeveral?: true;
-}
-
-/** A job told this, and tells it again if it is asked for this `replay`. */
-export interface FoundTold extends ToldCounts {
-  /** A UUID: asking twice for the same starts one replay. */
-  readonly id: string;
-  /** Canonical ids. */
-  readonly audiences: readonly string[];
-  readonly replay: Replay;
 }

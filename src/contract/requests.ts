@@ -1,4 +1,4 @@
-import type { DifferenceToSend } from './difference.ts';
+import type { DifferenceToSend } from './backfill.ts';
 import type { Replay } from './replay.ts';
 
 // Requests of operators to a job, the arguments of its updates. `domain/requests.ts` reads them.

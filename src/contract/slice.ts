@@ -54,6 +54,13 @@ export interface DeliverySettings extends AnswerSettings {
   readonly batch?: { readonly size: number };
 }
 
+/** The settings by which a job sends, and its audiences. */
+export interface JobSettings {
+  readonly settings: DeliverySettings;
+  /** The audiences that the job subscribes to, in its order. */
+  readonly audiences: readonly Audience[];
+}
+
 /** The origin of a slice: signalled triggers or, behind them, members that a backfill found and dead letters that came back. */
 export type SliceKind = 'live' | 'backfill';
 

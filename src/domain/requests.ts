@@ -1,12 +1,10 @@
 import type { RedeliverRequest } from '../contract/dead-letter.ts';
 import type { By, Door } from '../contract/audit.ts';
-import type { DifferenceToSend } from '../contract/difference.ts';
+import type { DifferenceToSend } from '../contract/backfill.ts';
 import type { Replay, ReplayFilter } from '../contract/replay.ts';
 import type { JobEdit, Problem } from '../contract/export-job.ts';
-import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../contract/duration.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';
 import type { BackfillRequest, ForgetRequest, StopRequest } from '../contract/requests.ts';
-import type { WatchChange } from '../contract/watch.ts';
 import { LEAST_ID_DIGITS, WHOLE_ID_DIGITS } from './delivery-id.ts';
 import { undecodableReason } from './errors.ts';
 import { parseInstant } from './instant.ts';
@@ -90,12 +88,6 @@ const STOP: Readonly<Record<keyof StopRequest, Kind>> = {
 
 const REDELIVER: Readonly<Record<keyof RedeliverRequest, Kind>> = { force: flag };
 
-const WATCH_CHANGE: Readonly<Record<keyof WatchChange, Kind>> = {
-  everyMs: whole(SHORTEST_WATCH_MS, LONGEST_WATCH_MS),
-  existingUsers: flag,
-  largestExitPercent: whole(1, 100),
-};
-
 /** @param needed keys that it must have. */
 function isWhole(value: unknown, kinds: Kinds, needed: readonly string[]): boolean {
   if (!isRecord(value) || unknownKeys(value, Object.keys(kinds)).length > 0) return false;
@@ -130,15 +122,6 @@ export function readForgetRequest(args: readonly unknown[]): RequestReading<Forg
   return read<ForgetRequest>(args, { user: name }, ({ user }) =>
     user === undefined ? [{ field: 'user', message: 'Name the person.' }] : [],
   );
-}
-
-/** Reads the argument of a watch's `change`: unlike in other requests, null is no way to leave an option as it is. */
-export function readWatchChange(args: readonly unknown[]): RequestReading<WatchChange> {
-  const [change] = args;
-  if (!isRecord(change) || hasSurplus(args))
-    return refused([{ field: '', message: `A change to a watch is one argument, ${objectOf(WATCH_CHANGE)}.` }]);
-  const problems = [...unknownKeys(change, Object.keys(WATCH_CHANGE)), ...wrongValues(change, WATCH_CHANGE)];
-  return readingOf(definedOf(change), problems);
 }
 
 /** Reads the argument of `edit`, but only its keys: a worker checks its values, together with the source. */
@@ -230,11 +213,13 @@ function read<T extends object>(
   return readingOf(fields, problems);
 }
 
-function readingOf<T extends object>(fields: object, problems: readonly Problem[]): RequestReading<T> {
+/** A request whose keys were checked, or its problems. */
+export function readingOf<T extends object>(fields: object, problems: readonly Problem[]): RequestReading<T> {
   return problems.length > 0 ? refused(problems) : { ok: true, request: fields as T }; // Every key has been checked.
 }
 
-function objectOf(kinds: Kinds): string {
+/** What a request with these keys is, in words. */
+export function objectOf(kinds: Kinds): string {
   const keys = Object.keys(kinds).map((key) => `"${key}"`);
   return keys.length === 0 ? 'no argument' : `a JSON object with ${keys.join(', ')}`;
 }
@@ -254,7 +239,8 @@ export function hasSurplus(args: readonly unknown[]): boolean {
   return args.slice(1).some((one) => one != null);
 }
 
-function refused(problems: readonly Problem[]): { readonly ok: false; readonly problems: readonly Problem[] } {
+/** A request that is refused. */
+export function refused(problems: readonly Problem[]): { readonly ok: false; readonly problems: readonly Problem[] } {
   return { ok: false, problems };
 }
 

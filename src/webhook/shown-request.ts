@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { ShownRequest } from '../contract/sample.ts';
+import type { ShownRequest } from '../contract/delivery.ts';
 import type { ShownAnswer } from '../contract/delivery.ts';
 import { printable } from '../domain/text.ts';
 import { shownUrl } from '../domain/mask-url.ts';

@@ -1,4 +1,4 @@
-import type { ChainStanding, PersonStanding } from '../contract/trace.ts';
+import type { ChainStanding, PersonStanding } from '../contract/person-standing.ts';
 import { hasStopped } from '../domain/job-state.ts';
 import { counted } from '../domain/text.ts';
 import { failureInWords } from '../domain/verdict.ts';

@@ -1,10 +1,10 @@
+import { endedInWords, expiringInWords } from '../words/losses.ts';
 import { createHash } from 'node:crypto';
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { endedSince } from '../client/jobs/job-list.ts';
 import { expiringLetters } from '../client/jobs/waiting-letters.ts';
 import { TemporalSideWorkflows } from '../client/side-workflows.ts';
 import type { AlertKind, RaisedAlert } from '../contract/alert.ts';
-import { endedInWords, expiringInWords } from '../domain/health.ts';
 import { instantOf } from '../domain/instant.ts';
 
 const LOOK_EVERY_MS = 60_000;

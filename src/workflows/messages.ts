@@ -1,3 +1,4 @@
+import type { PersonAnswer } from '../contract/person-standing.ts';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { RaisedAlert } from '../contract/alert.ts';
 import type { AuditEntry, By, RevisionAnswer } from '../contract/audit.ts';
@@ -6,11 +7,9 @@ import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer }
 import type { JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend, RecoveryPart } from '../contract/job-status.ts';
 import type { BackfillRequest, ForgetRequest, StopRequest } from '../contract/requests.ts';
-import type { JobSettings } from '../contract/sample.ts';
+import type { JobSettings } from '../contract/slice.ts';
 import type { PermitsReturned } from '../contract/slice.ts';
-import type { PersonAnswer } from '../contract/trace.ts';
 import type { EventTrigger, Trigger } from '../contract/trigger.ts';
-import type { WatchChange, WatchStatus } from '../contract/watch.ts';
 import type { TriggerRun } from '../domain/trigger-run.ts';
 
 // The public messages of a job. Names and JSON are stable: other people's code depends on them.
@@ -68,18 +67,6 @@ export const redeliverSignal = defineSignal<[RedeliverRequest?, By?]>('redeliver
 export const discardSignal = defineSignal<[nothing?: object, by?: By]>('discard');
 
 export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
-
-// The public messages of a watch. Each update answers at once with its new status, and may be told who asks as its second argument.
-
-export const watchStatusQuery = defineQuery<WatchStatus>('status');
-/** Change how it watches, from the next round on; a new interval counts from the last round. */
-export const changeWatchUpdate = defineUpdate<WatchStatus, [WatchChange, By?]>('change');
-/** Start a round now, or right after the current one. */
-export const startRoundUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('now');
-/** Accept the held exits: they are right. */
-export const acceptHeldUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('accept');
-/** Stop the watch, after a round that is being published. */
-export const stopWatchUpdate = defineUpdate<WatchStatus, [nothing?: object, by?: By]>('stop');
 
 // Between the workflows and activities of one job; not for others.
 

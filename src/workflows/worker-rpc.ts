@@ -1,9 +1,9 @@
 import { ActivityFailure, ApplicationFailure, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
-import { QUICK_MS, type RpcMethod, WORKER_RPCS } from '../domain/worker-rpc.ts';
+import { QUICK_MS, type WorkerRpc } from '../domain/worker-rpc.ts';
 
-type Methods = Readonly<Record<RpcMethod, (argument: unknown) => Promise<unknown>>>;
+type Methods = Readonly<Record<string, (argument: unknown) => Promise<unknown>>>;
 
-const RUNS: Readonly<Record<(typeof WORKER_RPCS)[RpcMethod]['runs'], Methods>> = {
+const RUNS: Readonly<Record<WorkerRpc['runs'], Methods>> = {
   short: proxyActivities<Methods>({ startToCloseTimeout: '20 seconds', scheduleToCloseTimeout: '1 minute' }),
   // A worker that is lost, or a source that fails for a while, costs another try.
   long: proxyActivities<Methods>({
@@ -25,25 +25,27 @@ const QUICK = proxyLocalActivities<Methods>({
   retry: { maximumAttempts: 1 },
 });
 
-/** Asks a worker what only it knows: this is how a client that reaches only Temporal learns of its source and its authorizations. */
-export async function workerRpc(method: string, argument: unknown): Promise<unknown> {
-  // Anybody who reaches the server can start this, with anything.
-  if (!isRpcMethod(method)) throw ApplicationFailure.nonRetryable('This worker has no such method.', 'UnknownMethod');
-  const { runs } = WORKER_RPCS[method];
-  if (runs === 'short')
-    try {
-      return await QUICK[method](argument);
-    } catch (error) {
-      if (error instanceof ActivityFailure && isFinal(error.cause)) throw error;
-      // Asked once more as an ordinary activity: it may take longer, is retried, and shows a client how it failed.
-    }
-  return await RUNS[runs][method](argument);
+/**
+ * Makes the workflow by which a client that reaches only Temporal asks a worker what only it knows: its source, its authorizations.
+ * @param rpcs the questions that it takes
+ */
+export function askingWorkers(rpcs: readonly WorkerRpc[]): (method: string, argument: unknown) => Promise<unknown> {
+  const known = new Map(rpcs.map(({ method, runs }) => [method, runs]));
+  return async (method, argument) => {
+    // Anybody who reaches the server can start this, with anything.
+    const runs = known.get(method);
+    if (runs === undefined) throw ApplicationFailure.nonRetryable('This worker has no such method.', 'UnknownMethod');
+    if (runs === 'short')
+      try {
+        return await QUICK[method]?.(argument);
+      } catch (error) {
+        if (error instanceof ActivityFailure && isFinal(error.cause)) throw error;
+        // Asked once more as an ordinary activity: it may take longer, is retried, and shows a client how it failed.
+      }
+    return await RUNS[runs][method]?.(argument);
+  };
 }
 
 function isFinal(cause: Error | undefined): boolean {
   return cause instanceof ApplicationFailure && cause.nonRetryable === true;
-}
-
-function isRpcMethod(method: string): method is RpcMethod {
-  return Object.hasOwn(WORKER_RPCS, method);
 }

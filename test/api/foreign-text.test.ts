@@ -1,9 +1,10 @@
+import { NoSample } from '../../src/features/preview/no-sample.ts';
 import { gzipSync } from 'node:zlib';
 import { PassThrough } from 'node:stream';
 import { afterAll, expect, test } from '@jest/globals';
 import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
-import { InvalidRequest, JobNotFound, NoSample } from '../../src/client/errors.ts';
+import { InvalidRequest, JobNotFound } from '../../src/client/errors.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
 import { presetNamed } from '../../src/features/ingests/presets.ts';
 import { printableReason } from '../../src/domain/text.ts';

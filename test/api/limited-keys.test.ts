@@ -1,8 +1,9 @@
+import { NoSample } from '../../src/features/preview/no-sample.ts';
 import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiOptions } from '../../src/app/api.ts';
-import { DeadLetterNotFound, JobNotFound, NoSample } from '../../src/client/errors.ts';
+import { DeadLetterNotFound, JobNotFound } from '../../src/client/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/app/export-jobs.ts';
 import type { Right } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';

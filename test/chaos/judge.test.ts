@@ -7,7 +7,7 @@ import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
 import type { DeliveryRow } from '../../src/contract/delivery.ts';
 import type { Answer } from '../../src/features/local/receiver.ts';
-import { aDelivery } from '../delivery-log/a-delivery.ts';
+import { aDelivery } from '../features/delivery-log/a-delivery.ts';
 import { rowOf } from './a-row.ts';
 
 describe('the judge', () => {

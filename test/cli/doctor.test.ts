@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { healthLines } from '../../src/cli/commands/doctor.ts';
+import { healthLines } from '../../src/features/doctor/command.ts';
 import { plain } from '../../src/cli/terminal.ts';
-import { alertFindings, healthOf, temporalFindings, unknownFindings } from '../../src/domain/health.ts';
+import { alertFindings, healthOf, temporalFindings, unknownFindings } from '../../src/features/doctor/findings.ts';
 
 const terminal = { columns: 200, paint: plain };
 const well = temporalFindings(undefined, { version: '1.32.0' });

@@ -1,3 +1,4 @@
+import type { JobFact } from '../../src/client/history/job-fact.ts';
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
@@ -5,10 +6,9 @@ import type { Payload } from '@temporalio/common';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { arrivalsOf, runFacts } from '../../src/client/events.ts';
-import { inTimeOrder } from '../../src/client/history/trace.ts';
+import { inTimeOrder } from '../../src/features/trace/trace.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
-import type { JobFact } from '../../src/contract/trace.ts';
-import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
+import { PersonTrace, type Traced } from '../../src/features/trace/person-trace.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { serverError } from './recorded-job.ts';
 

@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
-import { InvalidFilter, InvalidRequest, InvalidWatch } from '../../src/client/errors.ts';
+import { InvalidFilter, InvalidRequest } from '../../src/client/errors.ts';
 import { ClientClosed, ExportJobs } from '../../src/app/export-jobs.ts';
 import { jobIdFromLabel, nameJob } from '../../src/client/options.ts';
 import { JOB_ID_PATTERN } from '../../src/domain/names.ts';
 import { clientWith, NOBODY } from './an-easy-worker.ts';
 import { GRPC } from '../../src/client/server-errors.ts';
-import { Watches } from '../../src/client/watches.ts';
+import { Watches } from '../../src/features/watch/watches.ts';
 import { serverError } from './recorded-job.ts';
 
 test.each([
@@ -51,7 +51,7 @@ async function refusalOf(name: string, ...args: unknown[]): Promise<readonly { f
       for await (const _ of answer as AsyncIterable<unknown>) break;
     else await answer;
   } catch (error) {
-    if (error instanceof InvalidRequest || error instanceof InvalidWatch) return error.problems;
+    if (error instanceof InvalidRequest) return error.problems;
     if (error instanceof InvalidFilter) return [{ field: '', message: error.message }];
     throw error;
   }

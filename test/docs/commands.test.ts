@@ -9,7 +9,7 @@ import { loadConfig } from '../../src/app/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';
 import { FORM_FIELDS, defaultOf, FIELDS, isRequired } from '../../src/domain/form.ts';
 import { FORM } from '../../src/words/form.ts';
-import { unknownFindings } from '../../src/domain/health.ts';
+import { unknownFindings } from '../../src/features/doctor/findings.ts';
 import { isRecord } from '../../src/domain/json.ts';
 import { legacyPayload, newPayload, type PayloadParts } from '../../src/domain/message.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';

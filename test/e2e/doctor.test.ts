@@ -1,14 +1,15 @@
+import { DESCRIBE_WORKER } from '../../src/features/doctor/ports.ts';
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
 import { Client } from '@temporalio/client';
-import { findHealth } from '../../src/client/health.ts';
+import { findHealth } from '../../src/features/doctor/health.ts';
 import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { expiringLetters } from '../../src/client/jobs/waiting-letters.ts';
-import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
+import { deliveryLogIn } from '../../src/features/delivery-log/config.ts';
 import { newApiKey } from '../../src/config/references.ts';
-import type { Finding, Health } from '../../src/domain/health.ts';
+import type { Finding, Health } from '../../src/features/doctor/findings.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
@@ -113,7 +114,7 @@ test('it finds what is wrong, by code, and ends with 1', async () => {
 });
 
 test('a worker tells a fingerprint of each of its authorizations, and nothing else of their secrets', async () => {
-  const answer = await workerRpc(lab.client, lab.taskQueue, 'describeWorker', null);
+  const answer = await workerRpc(lab.client, lab.taskQueue, DESCRIBE_WORKER, null);
   expect(answer).toMatchObject({
     authorizations: ['crm'],
     fingerprints: { crm: expect.stringMatching(/^[0-9a-f]{4}$/) },

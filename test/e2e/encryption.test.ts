@@ -9,7 +9,7 @@ import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/app/export-jobs.ts';
 import type { Audience } from '../../src/contract/audience.ts';
-import { checkWatchOptions } from '../../src/contract/watch.ts';
+import { checkWatchOptions } from '../../src/features/watch/watch.ts';
 import {
   WORKER_RPC,
   backfillWorkflowId,
@@ -18,8 +18,8 @@ import {
   WATCH_AUDIENCE,
   watchWorkflowId,
 } from '../../src/domain/names.ts';
-import { newWatch, watchPresentation } from '../../src/domain/watch.ts';
-import { watchStatusQuery } from '../../src/workflows/messages.ts';
+import { newWatch, watchPresentation } from '../../src/features/watch/sandbox/rounds.ts';
+import { watchStatusQuery } from '../../src/features/watch/sandbox/messages.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
+import { openDeliveryReader } from '../../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { labOfFile, labOfTest, VIP } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';

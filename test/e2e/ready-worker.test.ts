@@ -1,3 +1,4 @@
+import { DESCRIBE_WORKER } from '../../src/features/doctor/ports.ts';
 import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -154,7 +155,7 @@ describe('questions to workers', () => {
       const start: WorkflowClientInterceptor['start'] = async (input, next) =>
         await next({ ...input, options: { ...input.options, args: ['ofTomorrow', null] } });
       const newer = new Client({ connection, namespace: options.namespace, interceptors: { workflow: [{ start }] } });
-      const failure = workerRpc(newer, lab.taskQueue, 'describeWorker', null);
+      const failure = workerRpc(newer, lab.taskQueue, DESCRIBE_WORKER, null);
       await expect(failure).rejects.toMatchObject({ name: 'WorkerFailed', reason: expect.stringMatching(/ release /) });
     } finally {
       await lab.close();

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { DeliveryNotFound, NoDeliveryLog, RequestRefused } from '../../src/client/errors.ts';
 import type { FoundTold, JobStatus } from '../../src/app/export-jobs.ts';
-import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
-import { openDeliveryReader } from '../../src/delivery-log/open-log.ts';
+import { deliveryLogIn } from '../../src/features/delivery-log/config.ts';
+import { openDeliveryReader } from '../../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { Lab, labOfFile, membersOfVip, NEWS, VIP } from '../support/lab.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { writeSampleSource } from '../../demo/sample-data.ts';
-import type { Sample, SentSample } from '../../src/contract/sample.ts';
+import type { Sample, SentSample } from '../../src/features/preview/sample.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { jsonLines, Operator, type Program, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';

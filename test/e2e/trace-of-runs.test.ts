@@ -1,11 +1,11 @@
+import type { JobFact } from '../../src/client/history/job-fact.ts';
 import { expect, test } from '@jest/globals';
 import type { Attempt, EventTrigger, TraceEvent } from '../../src/app/export-jobs.ts';
 import { runsOf } from '../../src/client/history/attempts.ts';
 import { runFacts } from '../../src/client/events.ts';
-import { inTimeOrder } from '../../src/client/history/trace.ts';
-import type { JobFact } from '../../src/contract/trace.ts';
+import { inTimeOrder } from '../../src/features/trace/trace.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
-import { PersonTrace, type Traced } from '../../src/domain/person-trace.ts';
+import { PersonTrace, type Traced } from '../../src/features/trace/person-trace.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
 import { afterFile } from '../webhook/a-server.ts';

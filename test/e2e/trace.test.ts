@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { TraceStory } from '../../src/cli/render-trace.ts';
+import { TraceStory } from '../../src/features/trace/render.ts';
 import { ExportJobs, type TraceEvent, type TraceOptions, UnknownPayloadKey } from '../../src/app/export-jobs.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { answerWhen } from '../support/patience.ts';

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { request } from 'undici';
 import type { Api } from '../../src/app/api.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/app/export-jobs.ts';
-import { findHealth } from '../../src/client/health.ts';
-import type { Finding } from '../../src/domain/health.ts';
+import { findHealth } from '../../src/features/doctor/health.ts';
+import type { Finding } from '../../src/features/doctor/findings.ts';
 import { watchWorkflowId } from '../../src/domain/names.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';

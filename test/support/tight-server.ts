@@ -1,5 +1,9 @@
 import type { ServerLimits } from '../../src/contract/ports.ts';
-import { type DynamicConfigValue, type LocalTemporal, startLocalTemporal } from '../../src/features/local/temporal-server.ts';
+import {
+  type DynamicConfigValue,
+  type LocalTemporal,
+  startLocalTemporal,
+} from '../../src/features/local/temporal-server.ts';
 import { temporal } from './temporal.ts';
 
 const NAMES: Readonly<Record<keyof ServerLimits, string>> = {

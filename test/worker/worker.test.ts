@@ -1,3 +1,4 @@
+import { TemporalSubscribers } from '../../src/features/watch/subscribers.ts';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, expect, test } from '@jest/globals';
@@ -7,7 +8,6 @@ import { temporal } from '../support/temporal.ts';
 import { randomUUID } from 'node:crypto';
 import { Client } from '@temporalio/client';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
-import { TemporalSubscribers } from '../../src/worker/temporal-ports.ts';
 
 const LIB = new URL('../../lib/', import.meta.url).href;
 

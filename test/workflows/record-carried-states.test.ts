@@ -4,7 +4,7 @@ import { ask } from '../../src/client/asking.ts';
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { RecoveryPart } from '../../src/contract/job-status.ts';
-import type { WatchStatus } from '../../src/contract/watch.ts';
+import type { WatchStatus } from '../../src/features/watch/watch.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import { holderWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { deliveryLogIn } from '../../src/config/delivery-log-config.ts';
+import { deliveryLogIn } from '../../src/features/delivery-log/config.ts';
 import { labOfTest } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';

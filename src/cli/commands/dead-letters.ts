@@ -15,7 +15,6 @@ import { deadLetterWorkflowId } from '../../domain/names.ts';
 import { counted, exactTime, printable, printableReason } from '../../domain/text.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../ask.ts';
 import { command, commandGroup, withJobs } from '../command.ts';
-import { hasDeliveryLog } from '../delivery-log.ts';
 import { PartlyDone, UsageError } from '../exit-code.ts';
 import { countingNumber, pastTime, REASON, redeliveryRate } from '../options.ts';
 import { interruption, type Paint, plain, spinnerOn, type Style, type Terminal } from '../terminal.ts';
@@ -63,18 +62,19 @@ function foundText(found: number, filter: DeadLetterFilter): string {
   return `${counted(found, 'dead letter')}. See one with: triggers dead-letters show <id>`;
 }
 
-const showCommand = command({
-  name: 'show',
-  description: 'show one in full: person, trigger, time, answer of the endpoint, and what to do',
-  takes: (it) => it.argument('<id>', 'id of the dead letter, as the list shows it, or its workflow id'),
-  examples: ['triggers dead-letters show 36e243f8fd8f4530bbd330fa7fb1a685-0'],
-  async run([id], _options, { terminal, json, print }) {
-    const letter = await withJobs((jobs) => jobs.deadLetters.show(id));
-    // A profile's integers keep their digits.
-    if (json) return terminal.out(stringifyJson(letter));
-    print(letter, () => reportLines(letter, { nowMs: Date.now(), isLogged: hasDeliveryLog(), ...terminal }));
-  },
-});
+const showCommand = (hasLog: () => boolean) =>
+  command({
+    name: 'show',
+    description: 'show one in full: person, trigger, time, answer of the endpoint, and what to do',
+    takes: (it) => it.argument('<id>', 'id of the dead letter, as the list shows it, or its workflow id'),
+    examples: ['triggers dead-letters show 36e243f8fd8f4530bbd330fa7fb1a685-0'],
+    async run([id], _options, { terminal, json, print }) {
+      const letter = await withJobs((jobs) => jobs.deadLetters.show(id));
+      // A profile's integers keep their digits.
+      if (json) return terminal.out(stringifyJson(letter));
+      print(letter, () => reportLines(letter, { nowMs: Date.now(), isLogged: hasLog(), ...terminal }));
+    },
+  });
 
 /**
  * The dead letters that a command line names.
@@ -241,12 +241,14 @@ const discardCommand = command({
   },
 });
 
-export const deadLettersCommand = commandGroup({
-  name: 'dead-letters',
-  description: 'triggers that will not be sent without a decision',
-  parts: [listCommand, showCommand, redeliverCommand, discardCommand],
-  examples: ['triggers dead-letters list --job vip-to-crm'],
-});
+/** @param hasLog whether there is a delivery log, which has all attempts. */
+export const deadLettersCommand = (hasLog: () => boolean) =>
+  commandGroup({
+    name: 'dead-letters',
+    description: 'triggers that will not be sent without a decision',
+    parts: [listCommand, showCommand(hasLog), redeliverCommand, discardCommand],
+    examples: ['triggers dead-letters list --job vip-to-crm'],
+  });
 
 /** One dead letter of the list: its id and the last result, then its trigger. */
 export function summaryLines(

@@ -1,6 +1,6 @@
+import { watchStatus } from '../follow-status.ts';
 import { command, withJobs } from '../command.ts';
 import { jobTable, statusLines } from '../render-jobs.ts';
-import { watchStatus } from '../render-watches.ts';
 import { interruption } from '../terminal.ts';
 import type { JobSummary } from '../../client/job-client.ts';
 import { counted } from '../../domain/text.ts';

@@ -1,6 +1,6 @@
+import type { JobFact } from './job-fact.ts';
 import type { Client } from '@temporalio/client';
 import type { Attempt } from '../../contract/attempt.ts';
-import type { JobFact } from '../../contract/trace.ts';
 import { isRecord } from '../../domain/json.ts';
 import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
 import { attemptsOf } from '../../domain/slice.ts';

@@ -1,6 +1,6 @@
+import type { JobFact } from './job-fact.ts';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { JobFact } from '../../contract/trace.ts';
 import { undecodable } from '../../domain/errors.ts';
 import { instantOf } from '../../domain/instant.ts';
 import type { Arrival } from '../../domain/job/steps.ts';

@@ -7,7 +7,7 @@ import {
   type Problem,
 } from '../../contract/export-job.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { JobSettings } from '../../contract/sample.ts';
+import type { JobSettings } from '../../contract/slice.ts';
 import { editableOf, FORM_DEFAULTS, FORM_FIELDS, FIELDS } from '../../domain/form.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { settingsQuery } from '../../workflows/messages.ts';
@@ -16,6 +16,7 @@ import { RequestRefused } from '../errors.ts';
 import { START_WAIT_MS, statusWhen } from './job-service.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { workerRpc } from './worker-rpc.ts';
+import { PREPARE_JOB } from '../../domain/worker-rpc.ts';
 import { isRecord } from '../../domain/json.ts';
 
 /** A job with its present form: webhook URLs in full, audiences by the slugs that it knows. */
@@ -101,7 +102,7 @@ export async function prepare(
       ? { part: definition, problems: [] }
       : partForWorkers(definition, checked.ok ? [] : checked.problems, lost);
   if (part === undefined) return { ok: false, problems };
-  const prepared = withHeldBack(problems, await workerRpc(client, taskQueue, 'prepareJob', part));
+  const prepared = withHeldBack(problems, await workerRpc(client, taskQueue, PREPARE_JOB, part));
   if (!prepared.ok) return prepared;
   const { onlyJobs, ...rest } = prepared;
   if (jobId === undefined || (onlyJobs?.includes(jobId) ?? true)) return rest;

@@ -1,3 +1,4 @@
+import type { LeftOver } from '../../words/losses.ts';
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { definedOf, isRecord } from '../../domain/json.ts';
 import type {
@@ -10,7 +11,6 @@ import type {
 } from '../../contract/job-status.ts';
 import { undecodableReason } from '../../domain/errors.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import type { LeftOver } from '../../domain/health.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { isBackfillOver } from '../../domain/job-state.ts';

@@ -6,6 +6,7 @@ import { isPolled, noWorker } from '../asking.ts';
 import type { DeadLetterFilter } from '../dead-letter-filter.ts';
 import { AudienceMoved, AudienceNotFound, SlugNotChecked, TriggersError } from '../errors.ts';
 import { workerRpc } from './worker-rpc.ts';
+import { LIST_AUDIENCES } from '../../domain/worker-rpc.ts';
 import { type KnowingJob, knowingJob, listJobs, reachableJobs } from './job-list.ts';
 import { describeExecution } from './job-service.ts';
 
@@ -49,7 +50,7 @@ export async function audiencesOfSource(
   taskQueue: string,
 ): Promise<readonly AudienceListing[] | undefined> {
   try {
-    const { audiences, total } = await workerRpc(client, taskQueue, 'listAudiences', null);
+    const { audiences, total } = await workerRpc(client, taskQueue, LIST_AUDIENCES, null);
     return audiences.length < total ? undefined : audiences;
   } catch (error) {
     if (error instanceof TriggersError) return undefined;
@@ -181,6 +182,6 @@ export interface SourceNow {
 /** Returns the audiences that a source has now. @throws NoWorker at once when nobody polls; WorkerFailed; UnknownPayloadKey */
 export async function sourceNow(client: Client, taskQueue: string): Promise<SourceNow> {
   if (!(await isPolled(client, taskQueue))) throw await noWorker(client, taskQueue);
-  const { audiences, total } = await workerRpc(client, taskQueue, 'listAudiences', null, ANSWER_MS);
+  const { audiences, total } = await workerRpc(client, taskQueue, LIST_AUDIENCES, null, ANSWER_MS);
   return { bySlug: new Map(audiences.map((one) => [one.slug, one])), isWhole: audiences.length === total };
 }

@@ -16,6 +16,7 @@ import { isNothing, undeliveredBy, recoverableOf } from '../history/ended-run.ts
 import { type DeedOptions, nameJob } from '../options.ts';
 import { TemporalSideWorkflows } from '../side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
+import { LIST_PROFILE_FIELDS } from '../../domain/worker-rpc.ts';
 import { prepare } from './job-definition.ts';
 import type { Destinations } from './destinations.ts';
 import { ofJob, queryStatus, startJobWorkflow } from './job-service.ts';
@@ -73,7 +74,7 @@ export function fieldsInTemplates(
 
 async function fieldsOrNone(client: Client, taskQueue: string, audience: string): Promise<readonly string[]> {
   try {
-    return await workerRpc(client, taskQueue, 'listProfileFields', audience, ANSWER_MS);
+    return await workerRpc(client, taskQueue, LIST_PROFILE_FIELDS, audience, ANSWER_MS);
   } catch (error) {
     if (error instanceof TriggersError) return [];
     throw error;

@@ -1,7 +1,7 @@
+import type { ExpiringLetters } from '../../words/losses.ts';
 import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { DEAD_LETTER_MS } from '../../domain/dead-letter.ts';
-import type { ExpiringLetters } from '../../domain/health.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { definedOf } from '../../domain/json.ts';
 import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Client, TimeoutFailure, WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure, rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import { QUICK_MS, type RpcAnswer, type RpcArgument, type RpcMethod, WORKER_RPCS } from '../../domain/worker-rpc.ts';
+import { QUICK_MS, type RpcAnswer, type RpcArgument, type WorkerRpc } from '../../domain/worker-rpc.ts';
 import { WORKER_RPC } from '../../domain/names.ts';
 import { ANSWER_MS, noWorker } from '../asking.ts';
 import { WorkerFailed } from '../errors.ts';
@@ -17,16 +17,17 @@ import { isTimeUp } from '../server-errors.ts';
  * @param workflowId of the short workflow. Default: a new one.
  * @throws NoWorker; WorkerFailed when a worker tried and failed
  */
-export async function workerRpc<M extends RpcMethod>(
+export async function workerRpc<Activity extends (...argument: never[]) => Promise<unknown>>(
   client: Client,
   taskQueue: string,
-  method: M,
-  argument: RpcArgument<M>,
+  rpc: WorkerRpc<Activity>,
+  argument: RpcArgument<Activity>,
   answerMs = ANSWER_MS,
-  workflowId = rpcWorkflowId(method),
-): Promise<RpcAnswer<M>> {
-  const { summary } = WORKER_RPCS[method];
-  const handle = await client.workflow.start<(method: M, argument: RpcArgument<M>) => Promise<RpcAnswer<M>>>(
+  workflowId = rpcWorkflowId(rpc),
+): Promise<RpcAnswer<Activity>> {
+  type Answer = RpcAnswer<Activity>;
+  const { method, summary } = rpc;
+  const handle = await client.workflow.start<(method: string, argument: RpcArgument<Activity>) => Promise<Answer>>(
     WORKER_RPC,
     {
       workflowId,
@@ -36,8 +37,8 @@ export async function workerRpc<M extends RpcMethod>(
       workflowExecutionTimeout: Math.max(60_000, answerMs),
     },
   );
-  const answer = async (untilMs: number): Promise<RpcAnswer<M>> =>
-    await client.withDeadline(untilMs, (): Promise<RpcAnswer<M>> => handle.result());
+  const answer = async (untilMs: number): Promise<Answer> =>
+    await client.withDeadline(untilMs, (): Promise<Answer> => handle.result());
   const endsAtMs = Date.now() + QUICK_MS + answerMs;
   try {
     return await answer(Math.min(endsAtMs, Date.now() + LOOK_MS)).catch(async (error: unknown) => {
@@ -59,8 +60,8 @@ export async function workerRpc<M extends RpcMethod>(
 }
 
 /** Returns a new id for the workflow that asks a question. */
-export function rpcWorkflowId(method: RpcMethod): string {
-  return `${WORKER_RPCS[method].id}-${randomUUID()}`;
+export function rpcWorkflowId({ id }: WorkerRpc): string {
+  return `${id}-${randomUUID()}`;
 }
 
 /** Returns the state of an unanswered question: whether a worker has begun it, and how an earlier try failed. */

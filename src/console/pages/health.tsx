@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { factsInWords, type Finding, type Health, type HealthState } from '../../domain/health.ts';
+import { factsInWords, type Finding, type Health, type HealthState } from '../../features/doctor/findings.ts';
 import { capital } from '../../words/text.ts';
 import { counted, printable } from '../../domain/text.ts';
 import type { Tone } from '../../domain/status-rows.ts';

@@ -1,9 +1,9 @@
+import type { FoundTold } from '../../features/replay/found-told.ts';
 import { Fragment, type JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Difference } from '../../contract/difference.ts';
+import type { Difference } from '../../features/reconcile/difference.ts';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { FoundTold } from '../../contract/replay.ts';
 import { gapsInWords } from '../../domain/log-gaps.ts';
 import { capital } from '../../words/text.ts';
 import { shellWord } from '../../domain/text.ts';

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { DeliveryDetails } from '../../contract/delivery.ts';
-import type { ShownRequest } from '../../contract/sample.ts';
+import type { ShownRequest } from '../../contract/delivery.ts';
 import { definedOf } from '../../domain/json.ts';
 import { indentedJson } from '../../words/indented-json.ts';
 import { printable, shownCount } from '../../domain/text.ts';

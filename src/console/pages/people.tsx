@@ -1,8 +1,9 @@
+import type { PersonStanding } from '../../contract/person-standing.ts';
 import type { ComponentChildren, JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { LogGap } from '../../contract/delivery.ts';
-import type { PersonStanding, TraceEvent } from '../../contract/trace.ts';
+import type { TraceEvent } from '../../features/trace/events.ts';
 import { askerInWords } from '../../words/audit.ts';
 import { capital } from '../../words/text.ts';
 import { shellWord } from '../../domain/text.ts';

@@ -1,10 +1,10 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { WatchSummary } from '../../client/watches.ts';
-import type { WatchOptions, WatchStatus } from '../../contract/watch.ts';
+import type { WatchSummary } from '../../features/watch/watches.ts';
+import type { WatchOptions, WatchStatus } from '../../features/watch/watch.ts';
 import { counted, duration, printable, shownCount } from '../../domain/text.ts';
 import { shellWord } from '../../domain/text.ts';
-import { stopLoss, watchRows } from '../../domain/watch-rows.ts';
+import { stopLoss, watchRows } from '../../features/watch/sandbox/rows.ts';
 import { ask, pathOf, useAction, useFetched } from '../api.ts';
 import { Clipped, Command, ActionDialog, Dialog, Empty, Head, State, Time, Unanswered } from '../parts.tsx';
 import { useSession } from '../session.tsx';

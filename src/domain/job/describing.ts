@@ -1,7 +1,7 @@
+import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/person-standing.ts';
 import type { Audience } from '../../contract/audience.ts';
 import type { JobDefinition } from '../../contract/export-job.ts';
 import type { EndpointStatus, HolderTrouble, JobState, JobStatus, Waits } from '../../contract/job-status.ts';
-import type { ChainStanding, PersonAnswer, WaitingTrigger } from '../../contract/trace.ts';
 import { instantOf } from '../instant.ts';
 import { definedOf } from '../json.ts';
 import { FORM_DEFAULTS, editableOf } from '../form.ts';

@@ -2,9 +2,9 @@ import type { Client } from '@temporalio/client';
 import { isStopped } from '../../client/executions.ts';
 import { jobRuns } from '../../client/jobs/job-list.ts';
 import { quickStatus } from '../../client/jobs/job-service.ts';
-import { Watches } from '../../client/watches.ts';
+import { Watches } from '../watch/watches.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { WatchPhase } from '../../contract/watch.ts';
+import type { WatchPhase } from '../watch/watch.ts';
 
 export interface JobPollerOptions {
   readonly client: Client;

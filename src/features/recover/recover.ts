@@ -1,3 +1,4 @@
+import { NothingToRecover } from './errors.ts';
 import { setTimeout } from 'node:timers/promises';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import type { By } from '../../contract/audit.ts';
@@ -9,7 +10,7 @@ import { type CarriedJob, carryJob } from '../../domain/job/carrying.ts';
 import type { DispatcherState } from '../../domain/job/state.ts';
 import { backfillWorkflowId, holderWorkflow, holderWorkflowId } from '../../domain/names.ts';
 import { settled } from '../../client/asking.ts';
-import { JobAlreadyRunning, JobKept, NothingToRecover } from '../../client/errors.ts';
+import { JobAlreadyRunning, JobKept } from '../../client/errors.ts';
 import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped } from '../../client/executions.ts';
 import type { ClientCore } from '../../client/core.ts';
 import { checkOptions, type DeedOptions } from '../../client/options.ts';

@@ -1,19 +1,13 @@
-import { type SampleOf, sampleRequest, sendSample } from '../../client/jobs/samples.ts';
-import type { Sample, SampleWish, SentSample } from '../../contract/sample.ts';
+import { NoSample } from '../preview/no-sample.ts';
+import { type SampleOf, sampleRequest, sendSample } from '../preview/asking.ts';
+import type { Sample, SampleWish, SentSample } from '../preview/sample.ts';
 import { UserAborted, terminalAsk, type Ask } from '../../cli/ask.ts';
 import { command, withJobs } from '../../cli/command.ts';
 import { UsageError } from '../../cli/exit-code.ts';
 import { startedLines, problemLines } from '../../cli/render-jobs.ts';
 import { sentences, count, field, withRemedies } from '../../cli/text.ts';
 import { writeNewFile } from '../../cli/files.ts';
-import {
-  InvalidJob,
-  JobAlreadyRunning,
-  JobKept,
-  JobRecoverable,
-  NoSample,
-  TriggersError,
-} from '../../client/errors.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, TriggersError } from '../../client/errors.ts';
 import type {
   AudienceList,
   AuthorizationListing,
@@ -29,7 +23,7 @@ import { counted, printable, printableReason } from '../../domain/text.ts';
 import { shownUrl } from '../../domain/mask-url.ts';
 import { indentedJson } from '../../words/indented-json.ts';
 import { fieldName } from '../../domain/status-rows.ts';
-import { answerLines, testedText } from '../../cli/render-sample.ts';
+import { answerLines, testedText } from '../preview/render.ts';
 import { checkJobDefinition } from '../../contract/export-job.ts';
 
 export const newCommand = command({

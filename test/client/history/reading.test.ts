@@ -1,16 +1,16 @@
+import type { JobFact } from '../../../src/client/history/job-fact.ts';
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { personFacts, type TraceProgress } from '../../../src/client/history/trace.ts';
+import { personFacts, type TraceProgress } from '../../../src/features/trace/trace.ts';
 import { GRPC } from '../../../src/client/server-errors.ts';
-import type { JobFact } from '../../../src/contract/trace.ts';
 import type { Arrival } from '../../../src/domain/job/steps.ts';
 import { isRecord } from '../../../src/domain/json.ts';
 import { UnknownPayloadKey } from '../../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { serverError } from '../recorded-job.ts';
-import { inTimeOrder } from '../../../src/client/history/trace.ts';
+import { inTimeOrder } from '../../../src/features/trace/trace.ts';
 import { JobClient } from '../../../src/client/job-client.ts';
 import { recover } from '../../../src/features/recover/recover.ts';
 

@@ -4,7 +4,7 @@ import type { Payload } from '@temporalio/common';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import fc from 'fast-check';
 import { runFacts } from '../../../src/client/events.ts';
-import { PersonTrace, type Traced } from '../../../src/domain/person-trace.ts';
+import { PersonTrace, type Traced } from '../../../src/features/trace/person-trace.ts';
 import { dataConverterWith } from '../../../src/temporal/data-converter.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { always } from '../../support/properties.ts';

@@ -1,14 +1,14 @@
 import { expect, test } from '@jest/globals';
 import type { DeadLetter } from '../../../src/contract/dead-letter.ts';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import type { WatchState } from '../../../src/contract/watch.ts';
+import type { WatchState } from '../../../src/features/watch/watch.ts';
 import { describeDeadLetter, redeliveryOf } from '../../../src/domain/dead-letter.ts';
 import { NewerState } from '../../../src/domain/errors.ts';
 import { operateBackfill, resumeJob, runAgain } from '../../../src/domain/job/operating.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { waitingTriggers } from '../../../src/domain/job/state.ts';
 import { parseJson } from '../../../src/domain/json.ts';
-import { describeWatch } from '../../../src/domain/watch.ts';
+import { describeWatch } from '../../../src/features/watch/sandbox/rounds.ts';
 import { recordings } from '../../support/recordings.ts';
 import { AJob } from './a-job.ts';
 
