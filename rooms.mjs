@@ -54,14 +54,14 @@ const MACHINE = {
   },
   workflows: {
     ring: 'machine',
-    holds: "job, backfill, holder, dead letter, watch: what Temporal's sandbox runs",
+    holds: "job, backfill, holder, dead letter: what Temporal's sandbox runs",
     values: ['domain', ...PLAIN],
     types: ['contract'],
     packages: ['@temporalio/workflow', '@temporalio/common'],
   },
   activities: {
     ring: 'machine',
-    holds: 'what touches the world: deliver a slice, list members, check a job, scan for a watch',
+    holds: 'what touches the world: deliver a slice, list members, check a job',
     values: ['contract', 'domain', 'webhook', 'sources'],
     packages: ['node', 'zod', '@temporalio/activity'],
   },
@@ -103,7 +103,7 @@ const SHELL = {
   },
   client: {
     ring: 'shell',
-    holds: "our API over Temporal's client: `jobs/`, `push/`, `reconcile/`, `history/` (recovery, trace)",
+    holds: "our API over Temporal's client: jobs, dead letters, `push/`, what `history/` says",
     values: ['contract', 'domain', 'temporal', 'words', 'workflows/messages.ts'],
     packages: ['node', 'zod', 'csv-parse', '@temporalio/client', '@temporalio/envconfig', ...TEMPORAL_COMMON],
   },

@@ -191,7 +191,7 @@ describe('errors', () => {
       ['attempt codes', '## Attempt codes', attemptCodes()],
       ['verdicts', '## Verdicts', unionOf('domain/verdict.ts', 'Verdict')],
       ['states of a job', 'Of a job:', unionOf('contract/job-status.ts', 'JobState')],
-      ['states of a watch', 'Of a watch:', unionOf('contract/watch.ts', 'WatchPhase')],
+      ['states of a watch', 'Of a watch:', unionOf('features/watch/watch.ts', 'WatchPhase')],
       ['states of a dead letter', 'Of a dead letter:', unionOf('contract/dead-letter.ts', 'DeadLetterState')],
     ])('%s', (_, introduction, names) => {
       expect(sorted(names)).not.toEqual([]);
