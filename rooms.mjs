@@ -1,7 +1,7 @@
 // Who may import whom. Everything that is not allowed here is forbidden: `npm run rooms` checks it, with types and circles of folders.
 
 /**
- * A room is a folder of `src`, or a part of one; `*` stands for any feature, and the longest path counts. It may import itself, and:
+ * A room is a folder of `src`, or a part of one; `*` stands for a feature: for the same one in what the room may import. The longest path counts. It may import itself, and:
  *
  * - `values`: these rooms, or single files; their types, too.
  * - `types`: only the types of these.
@@ -183,7 +183,7 @@ const SHELL = {
   console: {
     ring: 'shell',
     holds: 'the console: pages for browsers, over the HTTP API',
-    values: ['domain', 'words', 'contract/duration.ts', 'features'],
+    values: ['domain', 'words', 'contract/duration.ts'],
     types: ['contract', 'client'],
     packages: ['preact', 'preact-iso', 'uplot'],
   },
@@ -280,6 +280,16 @@ const FEATURES = Object.fromEntries([
     },
   ],
   [
+    'features/*/console',
+    {
+      ring: 'feature',
+      holds: 'pages of a feature, and what it shows on other pages of the console',
+      values: ['features/*', 'console', 'domain', 'words', 'contract/duration.ts'],
+      types: ['contract', 'client', 'features'],
+      packages: ['preact', 'preact-iso', 'uplot'],
+    },
+  ],
+  [
     'features/*/sandbox',
     {
       ring: 'feature',
@@ -308,6 +318,12 @@ const APP = {
       '@temporalio/common',
       '@temporalio/worker',
     ],
+  },
+  'app/console.tsx': {
+    ring: 'app',
+    holds: 'pages of the console, and what features show on them',
+    values: ['console', 'features/*/console'],
+    packages: [],
   },
   'app/workflows.ts': {
     ring: 'app',

@@ -17,7 +17,7 @@ export async function bundleConsole() {
   rmSync(made, { recursive: true, force: true });
   mkdirSync(assets, { recursive: true });
   const bundle = await rolldown({
-    input: join(source, 'main.tsx'),
+    input: join(root, 'src', 'app', 'console.tsx'),
     platform: 'browser',
     tsconfig: join(source, 'tsconfig.json'),
     checks: { invalidAnnotation: false },

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { printable, shownCount } from '../domain/text.ts';
 import { definedOf } from '../domain/json.ts';
 import { failureInWords } from '../domain/verdict.ts';
-import { Clipped, Empty, State, Time } from './parts.tsx';
+import { Clipped, State, Time } from './parts.tsx';
 
 // Parts that several pages show of a trigger.
 
@@ -32,19 +32,6 @@ export function JobLink({ jobId }: { readonly jobId: string }): JSX.Element {
 /** The form of a new job, filled in as this one was. */
 export function startAgain(jobId: string): string {
   return `/new?from=${encodeURIComponent(jobId)}`;
-}
-
-/** In place of a page that shows the delivery log. */
-export function NoLog(): JSX.Element {
-  return (
-    <Empty title="There is no delivery log" isPage>
-      <p>
-        <code>triggers up</code> keeps one by itself; otherwise, name a PostgreSQL database as <code>deliveryLog</code>{' '}
-        in the configuration of the workers and of this API (<code>docs/delivery-log.md</code>
-        ). A log in a collector is read there.
-      </p>
-    </Empty>
-  );
 }
 
 /** Two cells of a table. */

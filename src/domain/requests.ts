@@ -218,7 +218,7 @@ export function readingOf<T extends object>(fields: object, problems: readonly P
   return problems.length > 0 ? refused(problems) : { ok: true, request: fields as T }; // Every key has been checked.
 }
 
-/** What a request with these keys is, in words. */
+/** A request with these keys, in words. */
 export function objectOf(kinds: Kinds): string {
   const keys = Object.keys(kinds).map((key) => `"${key}"`);
   return keys.length === 0 ? 'no argument' : `a JSON object with ${keys.join(', ')}`;

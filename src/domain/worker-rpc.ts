@@ -6,7 +6,7 @@ export interface WorkerRpc<Activity extends Answering = Answering> {
   readonly method: string;
   /** How the workflow's id begins, as the Temporal UI shows it. */
   readonly id: string;
-  /** What it does, in the Temporal UI. */
+  /** The question, as the Temporal UI shows it. */
   readonly summary: string;
   /** `once` starts no second try, so that an endpoint gets no more than the person asked for; `long` reads all members. */
   readonly runs: 'short' | 'long' | 'once';

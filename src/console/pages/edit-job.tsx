@@ -9,8 +9,8 @@ import { ask, pathOf, useFetched, useAction } from '../api.ts';
 import { changesOf, draftOf, editedOf, editOf, type FieldChange } from '../form.ts';
 import { Clipped, Dialog, Head, Failure, Loading, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
+import { useSlots } from '../slots.ts';
 import { JobForm, MayNot, NotYet } from './job-form.tsx';
-import { Preview } from './preview.tsx';
 import { useForm } from './use-form.ts';
 
 /** The form of an existing job; it shows the changes before it saves them. */
@@ -35,6 +35,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
     (typed) => editedOf(before, typed),
   );
   const { jobs } = useSession();
+  const { formPanels } = useSlots();
   const { shownFields, checkAll, definition, problems, others, unchecked } = form;
   const [isSaving, setSaving] = useState(false);
   const changes = changesOf(before, definition);
@@ -69,7 +70,7 @@ function EditForm({ job, before }: { readonly job: string; readonly before: JobD
             </a>
           </div>
         </form>
-        {jobs === undefined && <Preview definition={definition} isReady />}
+        {jobs === undefined && formPanels.map((Panel, i) => <Panel key={i} definition={definition} isReady />)}
       </div>
       {isSaving && (
         <SaveDialog {...{ job, before, changes, home, onSaved: form.forget }} onClose={() => setSaving(false)} />

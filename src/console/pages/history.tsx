@@ -1,23 +1,12 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
-import type { AuditEntry, DeedPage, LoggedDeed } from '../../contract/audit.ts';
+import type { AuditEntry, LoggedDeed } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { ALIKE, deedInWords, targetInWords } from '../../words/audit.ts';
-import { JobLink, NoLog } from '../about.tsx';
-import { ask, pathOf, useFetched } from '../api.ts';
-import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
-import { Clipped, Empty, Head, ShowOlder, Time, Unanswered, usePageTitle } from '../parts.tsx';
+import { JobLink } from '../about.tsx';
+import { pathOf, useFetched } from '../api.ts';
+import { Clipped, Head, Time, Unanswered } from '../parts.tsx';
 
 const HISTORY_MS = 5_000;
-const PAGE_ENTRIES = 100;
-
-/** The names are those of the API, but for the job. */
-const FILTERS: readonly FilterField[] = [
-  ['job', 'Job'],
-  ['who', 'Who'],
-  ['since', 'From', TIME],
-  ['until', 'Until', TIME],
-];
 
 /** Who did what to a job, and why. */
 export function History({ status: { jobId } }: { readonly status: JobStatus }): JSX.Element {
@@ -35,53 +24,7 @@ export function History({ status: { jobId } }: { readonly status: JobStatus }): 
   );
 }
 
-/** Who did what to everything, by the delivery log. */
-export function HistoryPage(): JSX.Element {
-  const { filter, go } = useFilter(FILTERS);
-  const { job: jobId, ...same } = filter;
-  const title = jobId === undefined ? 'History' : `History of ${jobId}`;
-  usePageTitle(title);
-  const path = pathOf(['history'], { jobId, ...same, limit: PAGE_ENTRIES });
-  const fetched = useFetched<DeedPage>(path);
-  if (fetched.failure?.code === 'NoDeliveryLog') return <NoLog />;
-  return (
-    <>
-      <div class="page-head">
-        <h1>
-          <Clipped text={title} most={80} />
-        </h1>
-      </div>
-      <Filters fields={FILTERS} filter={filter} find={go} />
-      <Unanswered fetched={fetched} what="the history" />
-      {fetched.value !== undefined && <Pages key={path} first={fetched.value} path={path} />}
-    </>
-  );
-}
-
-/** The newest entries, and older ones as they are asked for. */
-function Pages({ first, path }: { readonly first: DeedPage; readonly path: string }): JSX.Element {
-  const [older, setOlder] = useState<readonly DeedPage[]>([]);
-  const pages = [first, ...older];
-  const entries = pages.flatMap((page) => page.entries);
-  const more = async (next: string): Promise<void> => {
-    const page = await ask<DeedPage>(`${path}&after=${encodeURIComponent(next)}`);
-    setOlder((last) => [...last, page]);
-  };
-  return (
-    <>
-      {entries.length === 0 ? (
-        <Empty title="No such entries">
-          <p>Each change that somebody makes is listed here.</p>
-        </Empty>
-      ) : (
-        <Entries entries={entries} />
-      )}
-      <ShowOlder next={pages.at(-1)?.next} show={more} />
-    </>
-  );
-}
-
-function Entries({ entries }: { readonly entries: readonly (AuditEntry | LoggedDeed)[] }): JSX.Element {
+export function Entries({ entries }: { readonly entries: readonly (AuditEntry | LoggedDeed)[] }): JSX.Element {
   const on = entries.some((entry) => 'kind' in entry) ? ['On'] : [];
   return (
     <div class="table-wrap">

@@ -1,63 +1,32 @@
-import type { FoundTold } from '../../features/replay/found-told.ts';
-import { Fragment, type JSX } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Difference } from '../../features/reconcile/difference.ts';
+import type { JSX } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
-import { capital } from '../../words/text.ts';
-import { shellWord } from '../../domain/text.ts';
 import { hasStopped } from '../../domain/job-state.ts';
-import { counted, printable, shownCount } from '../../domain/text.ts';
 import { kindOfBackfill } from '../../domain/status-rows.ts';
+import { counted, printable, shellWord, shownCount } from '../../domain/text.ts';
+import { capital } from '../../words/text.ts';
 import { startAgain } from '../about.tsx';
-import { ask, pathOf, useFetched, useAction, useSteady } from '../api.ts';
-import { ActionDialog, Dialog, Failure, Loading } from '../parts.tsx';
+import { Reason, reasonOf, reasonOption, Typed } from '../action-inputs.tsx';
+import { ask, pathOf, useAction, useFetched, useSteady } from '../api.ts';
+import { ActionDialog, Dialog, Failure } from '../parts.tsx';
 import { useSession } from '../session.tsx';
+import { isIdle, type JobAction, type JobActionProps, useSlots } from '../slots.ts';
 import { membersOf } from './job-form.tsx';
 
-type JobAction = 'pause' | 'resume' | 'recover' | 'retry' | 'backfill' | 'reconcile' | 'replay' | 'stop';
-
-const NAMES: Readonly<Record<JobAction, string>> = {
-  pause: 'Pause',
-  resume: 'Resume',
-  recover: 'Recover',
-  retry: 'Retry now',
-  backfill: 'Backfill',
-  reconcile: 'Reconcile',
-  replay: 'Send again',
-  stop: 'Stop',
-};
-
-interface JobActionProps {
-  readonly status: JobStatus;
-  /** Called when an action was done. */
-  readonly onDone: () => void;
-}
-
 /** The actions that a person may take on a job now. */
-export function JobActions({ status, onDone }: JobActionProps): JSX.Element | null {
+export function JobActions({ status, onDone }: Omit<JobActionProps, 'onClose'>): JSX.Element | null {
   const { mayOperate } = useSession();
+  const { jobActions } = useSlots();
   const [open, setOpen] = useState<JobAction>();
   const buttons = useFocusAfterActions(open !== undefined);
   if (!mayOperate) return null;
-  const opened = { status, onDone, onClose: () => setOpen(undefined) };
-  const dialogs: Readonly<Record<JobAction, () => JSX.Element>> = {
-    pause: () => <Plain action="pause" {...opened} />,
-    resume: () => <Plain action="resume" {...opened} />,
-    recover: () => <Plain action="recover" {...opened} />,
-    retry: () => <Plain action="retry" {...opened} />,
-    backfill: () => <BackfillDialog {...opened} />,
-    reconcile: () => <ReconcileDialog {...opened} />,
-    replay: () => <ReplayDialog {...opened} />,
-    stop: () => <StopDialog {...opened} />,
-  };
-  const actions = actionsOf(status);
+  const actions = [...ACTIONS, ...jobActions, STOP].filter(({ isOffered }) => isOffered(status));
   return (
     <div class="buttons" ref={buttons} tabIndex={-1}>
       {actions.map((action) => (
-        <button type="button" key={action} onClick={() => setOpen(action)}>
-          {NAMES[action]}
+        <button type="button" key={action.name} onClick={() => setOpen(action)}>
+          {action.name}
         </button>
       ))}
       {!hasStopped(status.state) && (
@@ -70,7 +39,7 @@ export function JobActions({ status, onDone }: JobActionProps): JSX.Element | nu
           Start again
         </a>
       )}
-      {open !== undefined && dialogs[open]()}
+      {open !== undefined && <open.Dialog {...{ status, onDone, onClose: () => setOpen(undefined) }} />}
     </div>
   );
 }
@@ -92,38 +61,44 @@ function useFocusAfterActions(isOpen: boolean): { readonly current: HTMLDivEleme
   return buttons;
 }
 
-function actionsOf({ state, kept, recoverableUntil, waiting, endpoint, backfill }: JobStatus): JobAction[] {
-  if (recoverableUntil !== undefined) return ['recover'];
-  if (hasStopped(state)) return kept === undefined ? [] : ['resume', 'stop'];
-  if (state === 'starting' || state === 'stopping') return ['stop'];
-  const isBackfilling = backfill?.state === 'running' || backfill?.state === 'paused';
-  // It comes first: the other buttons keep their places when it comes and goes.
-  const isRetriable = state === 'running' && (waiting > 0 || endpoint !== undefined);
-  return [
-    ...(isRetriable ? (['retry'] as const) : []),
-    ...(state === 'paused' ? (['resume'] as const) : (['pause'] as const)),
-    ...(isBackfilling ? [] : (['backfill', 'reconcile', 'replay'] as const)),
-    'stop',
-  ];
+interface PlainAction {
+  /** The action's name in the API and as a command. */
+  readonly action: 'pause' | 'resume' | 'retry';
+  readonly name: string;
+  readonly meaning: (status: JobStatus) => string;
+  readonly asksWhy?: boolean;
 }
 
-type DialogProps = JobActionProps & { readonly onClose: () => void };
+/** The dialogue of a command that needs only a confirmation. */
+function plain({ action, name, meaning, asksWhy = false }: PlainAction): JobAction['Dialog'] {
+  return function Plain({ status, onDone, onClose }) {
+    const { jobId, label } = status;
+    const [reason, setReason] = useState('');
+    return (
+      <ActionDialog
+        title={`${name} “${printable(label)}”`}
+        action={name}
+        command={`triggers ${action} ${jobId}${reasonOption(reason)}`}
+        isOnlyAsking={!asksWhy}
+        run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST', body: reasonOf(reason) })}
+        {...{ onDone, onClose }}
+      >
+        <p>{meaning(status)}</p>
+        {asksWhy && <Reason value={reason} onInput={setReason} isFirst />}
+      </ActionDialog>
+    );
+  };
+}
 
-const MEANINGS: Readonly<Record<'pause' | 'resume' | 'recover' | 'retry', (status: JobStatus) => string>> = {
-  pause: () => 'Requests in flight finish; no new ones start until you resume the job. New triggers wait.',
-  resume: (status) =>
-    `The job sends its ${counted(status.kept?.waiting ?? status.waiting, 'waiting trigger')}, then continues as before.${limitsOf(status)}`,
-  recover: () => 'The job restarts with the triggers that were undelivered when it was ended from outside.',
-  retry: (status) => {
-    const { delayed, waiting, endpoint } = status;
-    if (endpoint?.state === 'unhealthy') {
-      const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
-      return `One request is sent now.${others}`;
-    }
-    const who = delayed === 1 ? "1 person's trigger" : `the triggers of ${shownCount(delayed)} people`;
-    return `${delayed === 0 ? 'The job asks the endpoint now, also if it was asked to wait.' : `Retry ${who} now instead of waiting.`}${limitsOf(status)}`;
-  },
-};
+function retryMeaning(status: JobStatus): string {
+  const { delayed, waiting, endpoint } = status;
+  if (endpoint?.state === 'unhealthy') {
+    const others = waiting > 1 ? ` If the endpoint accepts it, the other ${shownCount(waiting - 1)} follow.` : '';
+    return `One request is sent now.${others}`;
+  }
+  const who = delayed === 1 ? "1 person's trigger" : `the triggers of ${shownCount(delayed)} people`;
+  return `${delayed === 0 ? 'The job asks the endpoint now, also if it was asked to wait.' : `Retry ${who} now instead of waiting.`}${limitsOf(status)}`;
+}
 
 /** The settings of a job that can keep triggers waiting, in words. */
 function limitsOf({ quota, quietHours }: JobStatus): string {
@@ -131,88 +106,9 @@ function limitsOf({ quota, quietHours }: JobStatus): string {
   return limits.length === 0 ? '' : ` Its ${limits.join(' and ')} still apply, so some may go later.`;
 }
 
-/** The dialogue of a command that needs only a confirmation. */
-function Plain({
-  action,
-  status,
-  onDone,
-  onClose,
-}: DialogProps & { readonly action: keyof typeof MEANINGS }): JSX.Element {
-  const { jobId, label } = status;
-  const [reason, setReason] = useState('');
-  const asksWhy = action === 'pause';
-  return (
-    <ActionDialog
-      title={`${NAMES[action]} “${printable(label)}”`}
-      action={NAMES[action]}
-      command={`triggers ${action} ${jobId}${reasonOption(reason)}`}
-      isOnlyAsking={!asksWhy}
-      run={() => ask(pathOf(['jobs', jobId, action]), { method: 'POST', body: reasonOf(reason) })}
-      {...{ onDone, onClose }}
-    >
-      <p>{MEANINGS[action](status)}</p>
-      {asksWhy && <Reason value={reason} onInput={setReason} isFirst />}
-    </ActionDialog>
-  );
-}
-
-interface TypedProps {
-  readonly id: string;
-  readonly label: string;
-  readonly value: string;
-  readonly onInput: (value: string) => void;
-  readonly hint?: string;
-  /** Whether the hint says what is wrong. */
-  readonly isWrong?: boolean;
-  /** Whether it has the focus when the dialogue opens. */
-  readonly isFirst?: boolean;
-  readonly isTime?: boolean;
-}
-
-/** A labelled input. */
-function Typed({ id, label, value, onInput, hint, isWrong = false, isFirst = false, isTime = false }: TypedProps) {
-  const input = {
-    id,
-    maxLength: 500,
-    autocomplete: 'off',
-    autofocus: isFirst,
-    value,
-    onInput: (event: { readonly currentTarget: HTMLInputElement }) => onInput(event.currentTarget.value),
-  } as const;
-  return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      {isTime ? <input type="datetime-local" {...input} /> : <input {...input} />}
-      {hint !== undefined && <p class={isWrong ? 'problem' : 'hint'}>{hint}</p>}
-    </div>
-  );
-}
-
-/** Asks why, for the job's history. */
-function Reason(props: Pick<TypedProps, 'value' | 'onInput' | 'isFirst'>): JSX.Element {
-  return <Typed id="reason" label="Reason (optional)" hint="The job's history shows it." {...props} />;
-}
-
-/** The count before anything is sent. */
-function Counts({ counts }: { readonly counts: readonly (readonly [name: string, count: number])[] }): JSX.Element {
-  return (
-    <dl class="rows">
-      {counts.map(([name, count]) => (
-        <Fragment key={name}>
-          <dt>{name}</dt>
-          <dd>{shownCount(count)}</dd>
-        </Fragment>
-      ))}
-    </dl>
-  );
-}
-
-function reasonOf(reason: string): { readonly reason?: string } {
-  return reason.trim() === '' ? {} : { reason };
-}
-
-function reasonOption(reason: string): string {
-  return reason.trim() === '' ? '' : ` --reason ${shellWord(reason)}`;
+/** Whether the job is neither over nor about to be. */
+function isUnderWay({ state }: JobStatus): boolean {
+  return !hasStopped(state) && state !== 'starting' && state !== 'stopping';
 }
 
 const WAITING = [
@@ -221,7 +117,7 @@ const WAITING = [
   ['discard', 'Discard them', 'The job stops now. They are never sent. This cannot be undone.'],
 ] as const;
 
-function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
+function StopDialog({ status, onDone, onClose }: JobActionProps): JSX.Element {
   const { jobId, label, kept, deadLettersWaiting = status.deadLetters, deadLettersOfEarlierJobs = 0 } = status;
   // Letters of an earlier job can never be sent.
   const letters = Math.max(0, deadLettersWaiting - deadLettersOfEarlierJobs);
@@ -285,7 +181,7 @@ function StopDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
   );
 }
 
-function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
+function BackfillDialog({ status, onDone, onClose }: JobActionProps): JSX.Element {
   const slugs = status.audiences.map(({ slug }) => slug);
   const [chosen, setChosen] = useState<readonly string[]>(slugs);
   const [sample, setSample] = useState('');
@@ -352,7 +248,7 @@ function BackfillDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
 }
 
 /** The actions on a backfill that is under way. */
-export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element | null {
+export function BackfillActions({ status, onDone }: Omit<JobActionProps, 'onClose'>): JSX.Element | null {
   const { mayOperate } = useSession();
   const { failure, isBusy, run } = useAction();
   const [isCancelling, setCancelling] = useState(false);
@@ -395,192 +291,39 @@ export function BackfillActions({ status, onDone }: JobActionProps): JSX.Element
   );
 }
 
-interface Compared {
-  readonly difference: Difference;
-}
-
-/** A list with an id a line, in the API's format. */
-function ndjsonOf(lines: string): string {
-  const ids = lines.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
-  return ids.map((id) => JSON.stringify(id)).join('\n');
-}
-
-/** Two steps: show how many triggers the list would send, then send them. The list goes to the API each time, and nowhere else. */
-function ReconcileDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
-  const { isBusy, failure, run } = useAction();
-  const [file, setFile] = useState<File>();
-  const [audience, setAudience] = useState(status.audiences[0]?.slug ?? '');
-  const [typedColumn, setColumn] = useState('');
-  const [found, setFound] = useState<Difference>();
-  const { jobId, label, audiences } = status;
-  useEffect(() => setFound(undefined), [file, audience, typedColumn]);
-  const ending = /\.(csv|txt|xlsx?)$/i.exec(file?.name ?? '')?.[1]?.toLowerCase() ?? '';
-  const isExcel = ending.startsWith('xls');
-  const column = typedColumn.trim();
-  const isDoubtful = failure?.code === 'DifferenceDoubtful';
-  const send = async (dryRun: boolean): Promise<void> => {
-    if (file === undefined) return;
-    const type = ending === 'csv' ? 'text/csv' : 'application/x-ndjson';
-    const content = ending === 'txt' ? new Blob([ndjsonOf(await file.text())]) : file;
-    const path = pathOf(['jobs', jobId, 'reconcile'], { audience, column, dryRun, force: !dryRun && isDoubtful });
-    const isDone = await run(async () => {
-      const { difference } = await ask<Compared>(path, { method: 'POST', file: { type, content } });
-      setFound(difference);
-    });
-    if (!isDone || dryRun) return;
-    onDone();
-    onClose();
-  };
-  const options = [
-    column === '' ? '' : ` --column ${shellWord(column)}`,
-    audiences.length > 1 ? ` --audience ${shellWord(audience)}` : '',
-  ];
-  const isNothing = found !== undefined && found.enters + found.exits === 0;
-  return (
-    <Dialog
-      title={`Reconcile “${printable(label)}”`}
-      action={
-        found === undefined
-          ? 'Compare'
-          : isDoubtful
-            ? 'Send anyway'
-            : `Send ${counted(found.enters, 'enter')} and ${counted(found.exits, 'exit')}`
-      }
-      isDangerous={isDoubtful}
-      {...{ onClose, isBusy, failure }}
-      isDisabled={file === undefined || isExcel || isNothing}
-      command={`triggers reconcile ${jobId} --they-have ${shellWord(file?.name ?? 'FILE')}${options.join('')}`}
-      onAction={() => void send(found === undefined)}
-    >
-      <p>
-        Upload the endpoint's own list of people to compare it with the current members. You can then send the
-        difference: enters for members missing from the list, exits for people on it who are not members.
-      </p>
-      {audiences.length > 1 && (
-        <div class="field">
-          <label for="of">Audience</label>
-          <select id="of" value={audience} onChange={(event) => setAudience(event.currentTarget.value)}>
-            {audiences.map(({ slug }) => (
-              <option key={slug} value={slug}>
-                {printable(slug)}
-              </option>
-            ))}
-          </select>
-        </div>
-      )}
-      <div class="field">
-        <label for="list">The list</label>
-        <input
-          id="list"
-          type="file"
-          accept=".csv,.ndjson,.jsonl,.txt"
-          onChange={(event) => setFile(event.currentTarget.files?.[0])}
-        />
-        <p class={isExcel ? 'problem' : 'hint'}>
-          {isExcel
-            ? 'This is an Excel file. Save it as CSV first, with commas between the columns.'
-            : 'CSV with a header row; a text file with one id per line; or NDJSON with one id, or one object with an id, per line.'}
-        </p>
-      </div>
-      <Typed
-        id="column"
-        label="Column or JSON key of the ids (optional)"
-        value={typedColumn}
-        onInput={setColumn}
-        hint="Default: user or id."
-      />
-      {isBusy && <Loading what="the list and the members" />}
-      {found !== undefined && (
-        <Counts
-          counts={[
-            ['On the list', found.theirs],
-            ['Members now', found.members],
-            ['In both', found.both],
-            ['Enters to send', found.enters],
-            ['Exits to send', found.exits],
-          ]}
-        />
-      )}
-      {isNothing && <p>Both have the same people. Nothing to send.</p>}
-    </Dialog>
-  );
-}
-
-/** Two steps: show how much would be sent again, then send it. */
-function ReplayDialog({ status, onDone, onClose }: DialogProps): JSX.Element {
-  const { isBusy, failure, run } = useAction();
-  const [since, setSince] = useState('');
-  const [until, setUntil] = useState('');
-  const [user, setUser] = useState('');
-  const [onlyLast, setOnlyLast] = useState(false);
-  const [found, setFound] = useState<FoundTold>();
-  const { jobId, label } = status;
-  useEffect(() => setFound(undefined), [since, until, user, onlyLast]);
-  const wish = {
-    ...(since === '' ? {} : { since: new Date(since).toISOString() }),
-    // The same time is meant again, however long a person looks at the counts.
-    ...(found !== undefined
-      ? { until: found.replay.until }
-      : until === ''
-        ? {}
-        : { until: new Date(until).toISOString() }),
-    ...(user.trim() === '' ? {} : { user: user.trim() }),
-    ...(onlyLast ? { onlyLast } : {}),
-  };
-  const send = async (dryRun: boolean): Promise<void> => {
-    const isDone = await run(async () => {
-      const body = dryRun ? { ...wish, dryRun } : { ...wish, requestId: found?.id };
-      setFound((await ask<{ found: FoundTold }>(pathOf(['jobs', jobId, 'replay']), { method: 'POST', body })).found);
-    });
-    if (!isDone || dryRun) return;
-    onDone();
-    onClose();
-  };
-  const options = [
-    ` --since ${wish.since ?? 'TIME'}`,
-    wish.until === undefined ? '' : ` --until ${wish.until}`,
-    wish.user === undefined ? '' : ` --user ${shellWord(wish.user)}`,
-    onlyLast ? ' --only last' : '',
-  ];
-  const isNothing = found !== undefined && found.enters + found.exits === 0;
-  return (
-    <Dialog
-      title={`Send again: “${printable(label)}”`}
-      action={
-        found === undefined
-          ? 'Count'
-          : `Send ${counted(found.enters, 'enter')} and ${counted(found.exits, 'exit')} again`
-      }
-      {...{ onClose, isBusy, failure }}
-      isDisabled={since === '' || isNothing}
-      command={`triggers replay ${jobId}${options.join('')}`}
-      onAction={() => void send(found === undefined)}
-    >
-      <p>
-        The endpoint gets again what the delivery log says that it got in this time: with the same ids, and for each
-        person in the same order. What a person was sent after this time is newer, and leaves older triggers out.
-      </p>
-      <Typed id="since" label="Told since" isTime value={since} onInput={setSince} />
-      <Typed id="until" label="And before (optional)" isTime value={until} onInput={setUntil} />
-      <Typed id="person" label="Only to this person (optional)" value={user} onInput={setUser} />
-      <label class="option">
-        <input type="checkbox" checked={onlyLast} onChange={({ currentTarget: { checked } }) => setOnlyLast(checked)} />
-        Only what each person was told last
-      </label>
-      {isBusy && <Loading what="the delivery log" />}
-      {found !== undefined && (
-        <Counts
-          counts={[
-            ['Enters to send', found.enters],
-            ['Exits to send', found.exits],
-            ['People', found.people],
-            ['Left out: sent something newer later', found.outdated],
-            ['Left out: not of this job any more', found.foreign],
-          ]}
-        />
-      )}
-      {found !== undefined && <p role="status">{gapsInWords(found.gaps ?? [])}</p>}
-      {isNothing && <p>Nothing to send again.</p>}
-    </Dialog>
-  );
-}
+// The first ones come and go; the other buttons keep their places.
+const ACTIONS: readonly JobAction[] = [
+  {
+    name: 'Retry now',
+    isOffered: ({ state, waiting, endpoint }) => state === 'running' && (waiting > 0 || endpoint !== undefined),
+    Dialog: plain({ action: 'retry', name: 'Retry now', meaning: retryMeaning }),
+  },
+  {
+    name: 'Resume',
+    isOffered: (status) =>
+      (status.state === 'paused' || status.kept !== undefined) && status.recoverableUntil === undefined,
+    Dialog: plain({
+      action: 'resume',
+      name: 'Resume',
+      meaning: (status) =>
+        `The job sends its ${counted(status.kept?.waiting ?? status.waiting, 'waiting trigger')}, then continues as before.${limitsOf(status)}`,
+    }),
+  },
+  {
+    name: 'Pause',
+    isOffered: (status) => isUnderWay(status) && status.state !== 'paused',
+    Dialog: plain({
+      action: 'pause',
+      name: 'Pause',
+      meaning: () => 'Requests in flight finish; no new ones start until you resume the job. New triggers wait.',
+      asksWhy: true,
+    }),
+  },
+  { name: 'Backfill', isOffered: isIdle, Dialog: BackfillDialog },
+];
+const STOP: JobAction = {
+  name: 'Stop',
+  isOffered: ({ state, kept, recoverableUntil }) =>
+    recoverableUntil === undefined && (!hasStopped(state) || kept !== undefined),
+  Dialog: StopDialog,
+};

@@ -25,10 +25,10 @@ import {
 } from '../parts.tsx';
 import { TrendPlots } from '../plots.tsx';
 import { useSession } from '../session.tsx';
+import { useSlots } from '../slots.ts';
 import { ago, inLocalTime, jobSentence } from '../words.ts';
 import { History } from './history.tsx';
 import { BackfillActions, JobActions } from './job-actions.tsx';
-import { JobDeliveries } from './job-deliveries.tsx';
 
 const STATUS_MS = 1500;
 const ATTEMPTS_MS = 3000;
@@ -43,6 +43,7 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
   const { value: trend } = useFetched<JobTrend>(isRunning ? pathOf(['jobs', job, 'trend']) : undefined, TREND_MS);
   usePageTitle(status?.label ?? job);
   const now = useNow();
+  const { jobPanels } = useSlots();
   if (status === undefined)
     return (
       <>
@@ -83,7 +84,9 @@ export function JobPage({ job = '' }: { readonly job?: string }): JSX.Element {
       <Backfill status={status} onDone={again} />
       <Figures status={status} />
       {trend !== undefined && <TrendPlots trend={trend} />}
-      <JobDeliveries key={job} job={job} />
+      {jobPanels.map((Panel, i) => (
+        <Panel key={`${job} ${i}`} job={job} />
+      ))}
       <div class="columns">
         <Attempts job={job} hasSent={status.delivered + status.retried > 0} isShownAbove={failure !== undefined} />
         <Facts status={status} />

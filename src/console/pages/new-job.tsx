@@ -9,8 +9,8 @@ import { ask, pathOf, useFetched, useAction } from '../api.ts';
 import { type Draft, draftOf, EMPTY_DRAFT } from '../form.ts';
 import { Clipped, Command, Dialog, Failure, Loading, usePageTitle } from '../parts.tsx';
 import { useSession } from '../session.tsx';
+import { useSlots } from '../slots.ts';
 import { JobForm, MayNot, membersOf, NotYet } from './job-form.tsx';
-import { Preview } from './preview.tsx';
 import { type FormRequest, useForm } from './use-form.ts';
 
 /** The form, empty or filled in as another job was. */
@@ -29,6 +29,7 @@ export function NewJobPage(): JSX.Element {
 /** The form with its message beside it. */
 function NewJob({ before }: { readonly before: Draft }): JSX.Element {
   const { jobs } = useSession();
+  const { formPanels } = useSlots();
   const form = useForm(before, aboutStart);
   const { draft, shownFields, checkAll, definition, problems, others, unchecked } = form;
   const [isStarting, setStarting] = useState(false);
@@ -61,9 +62,14 @@ function NewJob({ before }: { readonly before: Draft }): JSX.Element {
           </details>
         </form>
         {/* A key for some jobs may make no samples of others. */}
-        {jobs === undefined && (
-          <Preview definition={definition} isReady={draft.audiences.length > 0 && draft.webhookUrl.trim() !== ''} />
-        )}
+        {jobs === undefined &&
+          formPanels.map((Panel, i) => (
+            <Panel
+              key={i}
+              definition={definition}
+              isReady={draft.audiences.length > 0 && draft.webhookUrl.trim() !== ''}
+            />
+          ))}
       </div>
       {isStarting && (
         <StartDialog

@@ -1,14 +1,14 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { JobDefinitionInput } from '../../contract/export-job.ts';
-import type { Sample, SentSample } from '../../features/preview/sample.ts';
-import { printable, shownCount } from '../../domain/text.ts';
-import { shellWord } from '../../domain/text.ts';
-import { meaningOf } from '../../features/preview/meaning.ts';
-import { failureInWords } from '../../domain/verdict.ts';
-import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../api.ts';
-import { Choice, Dialog, Failure, Clipped, State } from '../parts.tsx';
-import { Request } from './message.tsx';
+import type { JobDefinitionInput } from '../../../contract/export-job.ts';
+import type { Sample, SentSample } from '../sample.ts';
+import { printable, shownCount } from '../../../domain/text.ts';
+import { shellWord } from '../../../domain/text.ts';
+import { meaningOf } from '../meaning.ts';
+import { failureInWords } from '../../../domain/verdict.ts';
+import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../../../console/api.ts';
+import { Choice, Dialog, Failure, Clipped, State } from '../../../console/parts.tsx';
+import { Request } from '../../../console/message.tsx';
 
 interface PreviewProps {
   readonly definition: JobDefinitionInput;

@@ -1,20 +1,20 @@
-import type { PersonStanding } from '../../contract/person-standing.ts';
+import type { PersonStanding } from '../../../contract/person-standing.ts';
 import type { ComponentChildren, JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
-import type { LogGap } from '../../contract/delivery.ts';
-import type { TraceEvent } from '../../features/trace/events.ts';
-import { askerInWords } from '../../words/audit.ts';
-import { capital } from '../../words/text.ts';
-import { shellWord } from '../../domain/text.ts';
-import { counted, printable, shownCount } from '../../domain/text.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
-import { waitText } from '../../words/standing.ts';
-import { failureInWords } from '../../domain/verdict.ts';
-import { FoundWebhookId, JobLink, Tag, WebhookId } from '../about.tsx';
-import { pathOf, useFetched, useNow } from '../api.ts';
-import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../parts.tsx';
-import { ago } from '../words.ts';
+import type { LogGap } from '../../../contract/delivery.ts';
+import type { TraceEvent } from '../../trace/events.ts';
+import { askerInWords } from '../../../words/audit.ts';
+import { capital } from '../../../words/text.ts';
+import { shellWord } from '../../../domain/text.ts';
+import { counted, printable, shownCount } from '../../../domain/text.ts';
+import { gapsInWords } from '../../../domain/log-gaps.ts';
+import { waitText } from '../../../words/standing.ts';
+import { failureInWords } from '../../../domain/verdict.ts';
+import { FoundWebhookId, JobLink, Tag, WebhookId } from '../../../console/about.tsx';
+import { pathOf, useFetched, useNow } from '../../../console/api.ts';
+import { Clipped, Command, Empty, Failure, Loading, State, Time, usePageTitle } from '../../../console/parts.tsx';
+import { ago } from '../../../console/words.ts';
 
 /** The page with every job's history of a person, their waiting triggers, and the reasons. */
 export function PeoplePage(): JSX.Element {

@@ -1,16 +1,26 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { WatchSummary } from '../../features/watch/watches.ts';
-import type { WatchOptions, WatchStatus } from '../../features/watch/watch.ts';
-import { counted, duration, printable, shownCount } from '../../domain/text.ts';
-import { shellWord } from '../../domain/text.ts';
-import { stopLoss, watchRows } from '../../features/watch/sandbox/rows.ts';
-import { ask, pathOf, useAction, useFetched } from '../api.ts';
-import { Clipped, Command, ActionDialog, Dialog, Empty, Head, State, Time, Unanswered } from '../parts.tsx';
-import { useSession } from '../session.tsx';
-import type { AudienceList } from '../../contract/audience.ts';
-import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
-import { ago, spanWord } from '../words.ts';
+import type { WatchSummary } from '../watches.ts';
+import type { WatchOptions, WatchStatus } from '../watch.ts';
+import { counted, duration, printable, shownCount } from '../../../domain/text.ts';
+import { shellWord } from '../../../domain/text.ts';
+import { stopLoss, watchRows } from '../sandbox/rows.ts';
+import { ask, pathOf, useAction, useFetched } from '../../../console/api.ts';
+import {
+  Clipped,
+  Command,
+  ActionDialog,
+  Dialog,
+  Empty,
+  Head,
+  State,
+  Time,
+  Unanswered,
+} from '../../../console/parts.tsx';
+import { useSession } from '../../../console/session.tsx';
+import type { AudienceList } from '../../../contract/audience.ts';
+import { LONGEST_WATCH_MS, readDuration, SHORTEST_WATCH_MS } from '../../../contract/duration.ts';
+import { ago, spanWord } from '../../../console/words.ts';
 
 const LIST_MS = 5000;
 

@@ -1,30 +1,11 @@
 import { type ComponentChildren, type JSX, render } from 'preact';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso';
 import { useEffect, useErrorBoundary } from 'preact/hooks';
-import { DeadLettersPage } from './pages/dead-letters.tsx';
-import { DeliveriesPage } from './pages/deliveries.tsx';
-import { HealthPage } from './pages/health.tsx';
-import { HistoryPage } from './pages/history.tsx';
-import { InputsPage } from './pages/inputs.tsx';
-import { EditJobPage } from './pages/edit-job.tsx';
-import { JobPage } from './pages/job.tsx';
-import { JobsPage } from './pages/jobs.tsx';
-import { NewJobPage } from './pages/new-job.tsx';
-import { PeoplePage } from './pages/people.tsx';
 import { Empty, Clipped } from './parts.tsx';
 import { Signed, signOut, useSession } from './session.tsx';
+import { type Page, type Slots, SlotsContext } from './slots.ts';
 
-const PLACES = [
-  ['/', 'Jobs'],
-  ['/people', 'Find a person'],
-  ['/deliveries', 'Deliveries'],
-  ['/dead-letters', 'Dead letters'],
-  ['/inputs', 'Inputs'],
-  ['/history', 'History'],
-  ['/health', 'Health'],
-] as const;
-
-function Header(): JSX.Element {
+function Header({ pages }: { readonly pages: readonly Page[] }): JSX.Element {
   const { path } = useLocation();
   const { name, isOpen } = useSession();
   const isHere = (place: string): boolean =>
@@ -42,11 +23,14 @@ function Header(): JSX.Element {
         Audience triggers
       </a>
       <nav aria-label="Pages">
-        {PLACES.map(([place, title]) => (
-          <a key={place} href={place} {...(isHere(place) ? { 'aria-current': 'page' as const } : {})}>
-            {title}
-          </a>
-        ))}
+        {pages.map(
+          ({ path: place, title }) =>
+            title !== undefined && (
+              <a key={place} href={place} {...(isHere(place) ? { 'aria-current': 'page' as const } : {})}>
+                {title}
+              </a>
+            ),
+        )}
       </nav>
       {!isOpen && (
         <span class="who">
@@ -99,32 +83,28 @@ function NotFound(): JSX.Element {
   );
 }
 
-function Console(): JSX.Element {
-  return (
-    <LocationProvider>
-      <Signed>
-        <Header />
-        <main id="content" tabIndex={-1}>
-          <Guarded>
-            <Router>
-              <Route path="/" component={JobsPage} />
-              <Route path="/new" component={NewJobPage} />
-              <Route path="/jobs/:job" component={JobPage} />
-              <Route path="/jobs/:job/edit" component={EditJobPage} />
-              <Route path="/people" component={PeoplePage} />
-              <Route path="/deliveries" component={DeliveriesPage} />
-              <Route path="/dead-letters" component={DeadLettersPage} />
-              <Route path="/inputs" component={InputsPage} />
-              <Route path="/history" component={HistoryPage} />
-              <Route path="/health" component={HealthPage} />
-              <Route default component={NotFound} />
-            </Router>
-          </Guarded>
-        </main>
-      </Signed>
-    </LocationProvider>
+/** Shows the console in the element of `index.html`. The navigation lists the pages in their order. */
+export function showConsole(pages: readonly Page[], slots: Slots): void {
+  const root = document.getElementById('console');
+  if (root === null) return;
+  render(
+    <SlotsContext.Provider value={slots}>
+      <LocationProvider>
+        <Signed>
+          <Header pages={pages} />
+          <main id="content" tabIndex={-1}>
+            <Guarded>
+              <Router>
+                {pages.map(({ path, Content }) => (
+                  <Route key={path} path={path} component={Content} />
+                ))}
+                <Route default component={NotFound} />
+              </Router>
+            </Guarded>
+          </main>
+        </Signed>
+      </LocationProvider>
+    </SlotsContext.Provider>,
+    root,
   );
 }
-
-const root = document.getElementById('console');
-if (root !== null) render(<Console />, root);

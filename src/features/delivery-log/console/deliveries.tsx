@@ -1,15 +1,15 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
-import type { DeliveryDetails, DeliveryRow, LogGap } from '../../contract/delivery.ts';
-import { definedOf } from '../../domain/json.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
-import { shownCount } from '../../domain/text.ts';
-import { shellWord } from '../../domain/text.ts';
-import { failureInWords, SEARCHED_VERDICTS, VERDICTS } from '../../domain/verdict.ts';
-import { AttemptCells, JobLink, NoLog, TriggerRows } from '../about.tsx';
-import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../api.ts';
-import { type FilterField, Filters, TIME, useFilter } from '../filters.tsx';
+import type { DeliveryDetails, DeliveryRow, LogGap } from '../../../contract/delivery.ts';
+import { definedOf } from '../../../domain/json.ts';
+import { gapsInWords } from '../../../domain/log-gaps.ts';
+import { shownCount } from '../../../domain/text.ts';
+import { shellWord } from '../../../domain/text.ts';
+import { failureInWords, SEARCHED_VERDICTS, VERDICTS } from '../../../domain/verdict.ts';
+import { AttemptCells, JobLink, TriggerRows } from '../../../console/about.tsx';
+import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../../../console/api.ts';
+import { type FilterField, Filters, TIME, useFilter } from '../../../console/filters.tsx';
 import {
   Copy,
   Dialog,
@@ -22,10 +22,11 @@ import {
   Time,
   Unanswered,
   usePageTitle,
-} from '../parts.tsx';
-import { useSession } from '../session.tsx';
-import { curlOf } from '../words.ts';
-import { Answer, Request } from './message.tsx';
+} from '../../../console/parts.tsx';
+import { useSession } from '../../../console/session.tsx';
+import { curlOf } from '../../../console/words.ts';
+import { Answer, Request } from '../../../console/message.tsx';
+import { NoLog } from './no-log.tsx';
 
 const PAGE_ROWS = 50;
 /** At most so many new ones are kept while the page is open. */

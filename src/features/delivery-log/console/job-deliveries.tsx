@@ -1,12 +1,12 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useRef, useState } from 'preact/hooks';
-import type { DeliveryStats } from '../../contract/delivery.ts';
-import { shownCount } from '../../domain/text.ts';
-import { failureInWords, failureNamed } from '../../domain/verdict.ts';
-import { pathOf, useFetched } from '../api.ts';
-import { Choice, type Figure, FigureList, Unanswered } from '../parts.tsx';
-import { Plot, StepTable } from '../plots.tsx';
+import type { DeliveryStats } from '../../../contract/delivery.ts';
+import { shownCount } from '../../../domain/text.ts';
+import { failureInWords, failureNamed } from '../../../domain/verdict.ts';
+import { pathOf, useFetched } from '../../../console/api.ts';
+import { Choice, type Figure, FigureList, Unanswered } from '../../../console/parts.tsx';
+import { Plot, StepTable } from '../../../console/plots.tsx';
 
 const STATS_MS = 30_000;
 const DAY_S = 86_400;

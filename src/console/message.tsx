@@ -1,10 +1,10 @@
 import type { JSX } from 'preact';
-import type { DeliveryDetails } from '../../contract/delivery.ts';
-import type { ShownRequest } from '../../contract/delivery.ts';
-import { definedOf } from '../../domain/json.ts';
-import { indentedJson } from '../../words/indented-json.ts';
-import { printable, shownCount } from '../../domain/text.ts';
-import { failureInWords } from '../../domain/verdict.ts';
+import type { DeliveryDetails } from '../contract/delivery.ts';
+import type { ShownRequest } from '../contract/delivery.ts';
+import { definedOf } from '../domain/json.ts';
+import { indentedJson } from '../words/indented-json.ts';
+import { printable, shownCount } from '../domain/text.ts';
+import { failureInWords } from '../domain/verdict.ts';
 
 const SHOWN_BYTES = 50_000;
 const JSON_TYPE = /^[^;]*[/+]json\s*(?:;|$)/i;
