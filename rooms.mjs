@@ -67,16 +67,9 @@ const MACHINE = {
   },
   webhook: {
     ring: 'machine',
-    holds: 'the wire: where requests may go, authorization, signature, one POST as an attempt',
+    holds: 'the wire: a request, its signature, one POST as an attempt',
     values: ['contract', 'domain'],
-    types: ['config'],
-    packages: ['node', 'zod', 'undici', 'ipaddr.js', 'liquidjs', 'oauth4webapi', '@rgrove/parse-xml'],
-  },
-  temporal: {
-    ring: 'machine',
-    holds: "what stands between us and Temporal's payloads: converters, encryption, codec server",
-    values: ['domain'],
-    packages: ['node', 'zod', ...TEMPORAL_COMMON],
+    packages: ['node', 'undici', 'liquidjs', '@rgrove/parse-xml'],
   },
   'temporal/payload-converter.ts': {
     ring: 'machine',
@@ -94,6 +87,25 @@ const MACHINE = {
 
 /** What people and programs touch. @type {Readonly<Record<string, Room>>} */
 const SHELL = {
+  temporal: {
+    ring: 'shell',
+    holds: "what stands between us and Temporal's payloads: encryption, codec server",
+    values: ['domain', 'temporal/payload-converter.ts', 'temporal/failure-converter.ts'],
+    packages: ['node', 'zod', ...TEMPORAL_COMMON],
+  },
+  network: {
+    ring: 'shell',
+    holds: 'where connections may go, and how they are opened',
+    values: ['domain'],
+    types: ['webhook'],
+    packages: ['node', 'undici', 'ipaddr.js'],
+  },
+  authorizations: {
+    ring: 'shell',
+    holds: 'the credentials of requests: configured by name, with tokens that are fetched',
+    values: ['contract', 'domain', 'network', 'webhook'],
+    packages: ['node', 'zod', 'oauth4webapi'],
+  },
   words: {
     ring: 'shell',
     holds: 'what people read: labels of the form, remedies, deeds, reasons to wait',
@@ -110,7 +122,7 @@ const SHELL = {
   postgres: {
     ring: 'shell',
     holds: 'connections to PostgreSQL: where, as whom, and the words of failures',
-    values: ['domain', 'webhook/tls.ts'],
+    values: ['domain', 'network'],
     packages: ['pg'],
   },
   http: {
@@ -122,14 +134,7 @@ const SHELL = {
   sources: {
     ring: 'shell',
     holds: 'audience sources behind one small interface',
-    values: [
-      'contract',
-      'domain',
-      'postgres',
-      'webhook/guarded-agents.ts',
-      'webhook/network-policy.ts',
-      'webhook/tls.ts',
-    ],
+    values: ['contract', 'domain', 'postgres', 'network'],
     types: ['config'],
     packages: ['node', 'zod', 'pg', 'undici'],
   },
@@ -148,7 +153,7 @@ const SHELL = {
   config: {
     ring: 'shell',
     holds: "the worker's configuration: schemas, references to variables and files",
-    values: ['contract', 'domain', 'postgres', 'sources', 'temporal', 'webhook'],
+    values: ['authorizations', 'contract', 'domain', 'network', 'postgres', 'sources', 'temporal'],
     packages: ['node', 'zod'],
   },
   worker: {
@@ -156,10 +161,12 @@ const SHELL = {
     holds: 'composition: configuration, source, activities, worker, shutdown; log; `metrics/`',
     values: [
       'activities',
+      'authorizations',
       'client',
       'config',
       'contract',
       'domain',
+      'network',
       'sources',
       'temporal',
       'webhook',
@@ -196,6 +203,8 @@ const BELOW = [
   'activities',
   'webhook',
   'temporal',
+  'network',
+  'authorizations',
   'workflows/messages.ts',
   'words',
   'client',

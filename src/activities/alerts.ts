@@ -5,7 +5,7 @@ import type { Activities, SideWorkflows } from '../contract/ports.ts';
 import { alertsWorkflowId } from '../domain/names.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import { postAuthorized, type Poster } from '../webhook/attempt.ts';
-import type { Authorizations, RequestAuthorization } from '../webhook/authorizations.ts';
+import type { Authorizations, RequestAuthorization } from '../webhook/authorization.ts';
 import { requestWith } from '../webhook/request-maker.ts';
 import type { WebhookRequest } from '../webhook/request.ts';
 

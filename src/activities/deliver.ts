@@ -9,7 +9,7 @@ import { unpackSlice } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
-import type { Authorizations } from '../webhook/authorizations.ts';
+import type { Authorizations } from '../webhook/authorization.ts';
 import { destinationsOf } from '../webhook/shaped-request.ts';
 import { beating } from './beating.ts';
 import type { SpilledProfileReader } from './holders.ts';

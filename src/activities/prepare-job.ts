@@ -10,7 +10,7 @@ import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
 import { bodyKind, JSON_TYPE, type RequestSettings } from '../contract/request-shape.ts';
 import { isTemplate } from '../domain/message.ts';
-import type { Authorizations } from '../webhook/authorizations.ts';
+import type { Authorizations } from '../webhook/authorization.ts';
 import type { TemplateUse } from '../webhook/template-values.ts';
 import { templateProblem } from '../webhook/templates.ts';
 

@@ -17,7 +17,7 @@ import {
   VERDICTS,
 } from '../domain/verdict.ts';
 import type { HttpAttempt, Poster } from '../webhook/attempt.ts';
-import type { RequestAuthorization } from '../webhook/authorizations.ts';
+import type { RequestAuthorization } from '../webhook/authorization.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 import { intervalMs, RequestSpacing } from '../domain/job/throttles/request-rate.ts';
 

@@ -12,7 +12,7 @@ import {
   type HttpAttempt,
   shownFault,
 } from '../webhook/attempt.ts';
-import type { RequestAuthorization } from '../webhook/authorizations.ts';
+import type { RequestAuthorization } from '../webhook/authorization.ts';
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../webhook/request.ts';
 import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
 import { urlTemplateOf } from '../webhook/shaped-request.ts';

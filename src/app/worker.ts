@@ -24,10 +24,10 @@ import { NamespaceNotFoundError, type DataConverter } from '@temporalio/common';
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
 import { openSource } from './source.ts';
-import { OwnPlaces, NetworkPolicy, refusalBeforehand } from '../webhook/network-policy.ts';
+import { OwnPlaces, NetworkPolicy, refusalBeforehand } from '../network/network-policy.ts';
 import { createPoster } from '../webhook/attempt.ts';
-import { GuardedAgents } from '../webhook/guarded-agents.ts';
-import { Authorizations } from '../webhook/authorizations.ts';
+import { GuardedAgents } from '../network/guarded-agents.ts';
+import { ConfiguredAuthorizations } from '../authorizations/authorizations.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
 import { StallDetector } from '../activities/stall-detector.ts';
 import { release } from '../config/release.ts';
@@ -35,7 +35,7 @@ import type { WorkerMetrics } from '../features/metrics/worker-metrics.ts';
 import { pollersOf } from '../client/asking.ts';
 import { deliveryLogOf } from '../features/delivery-log/slice-rows.ts';
 import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
-import { trustedAuthorities } from '../webhook/tls.ts';
+import { trustedAuthorities } from '../network/tls.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { SLICES } from '../domain/limits.ts';
 import { TemporalSubscribers } from '../features/watch/subscribers.ts';
@@ -177,8 +177,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   });
   opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
   const reload =
-    readConfig &&
-    opened.with(reloadWith(readConfig, config, dependencies.authorizations), (reloading) => reloading.end());
+    readConfig && opened.with(reloadWith(readConfig, config, world.authorizations), (reloading) => reloading.end());
   const isSent = dependencies.alerts !== undefined;
   opened.with(new OutsideAlerts({ client, taskQueue, isSent, log: Runtime.instance().logger }), (one) => one.close());
   const running = run(worker, opened, readiness);
@@ -275,7 +274,7 @@ type World = Omit<
   ActivityDependencies,
   keyof TemporalPorts | 'subscribers' | 'missingSearchAttributes' | 'describeWorker'
 > &
-  Required<Pick<ReadinessOptions, 'logProblem'>>;
+  Required<Pick<ReadinessOptions, 'logProblem'>> & { readonly authorizations: ConfiguredAuthorizations };
 
 /** Opens what activities use outside of Temporal, as configured: the source, the wire, traces. */
 async function openWorld(
@@ -294,9 +293,12 @@ async function openWorld(
   const policy = new NetworkPolicy(network, own);
   const agentOptions = { timeoutMs: requestTimeoutMs, policy };
   const keeps = config.deliveryLog && (config.deliveryLog.bodies === 'all' ? 'all' : 'failed');
-  const poster = opened.with(createPoster({ ...agentOptions, keeps }), (one) => one.close());
+  const poster = opened.with(
+    createPoster({ agents: new GuardedAgents(agentOptions), timeoutMs: requestTimeoutMs, keeps }),
+    (one) => one.close(),
+  );
   const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
-  const authorizations = new Authorizations(config.authorizations, tokenAgents, (isFetched) =>
+  const authorizations = new ConfiguredAuthorizations(config.authorizations, tokenAgents, (isFetched) =>
     metrics?.tokenFetched(isFetched),
   );
   const tracing = opened.with(await openTracing(config), (one) => one?.close());
@@ -403,7 +405,11 @@ export function runningLimits({ maxConcurrentSlices, requestTimeoutMs }: Config)
 }
 
 /** Reloads authorizations that change while the worker runs. */
-function reloadWith(readConfig: () => Config, config: Config, authorizations: Authorizations): AuthorizationsReload {
+function reloadWith(
+  readConfig: () => Config,
+  config: Config,
+  authorizations: ConfiguredAuthorizations,
+): AuthorizationsReload {
   return reloadAuthorizations({
     read: () => {
       const { authorizations: changed } = readConfig();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MANGLED, IS_MANGLED } from '../contract/request-shape.ts';
-import { hasNoUserInfo } from '../webhook/authorization-config.ts';
+import { hasNoUserInfo } from '../authorizations/authorization-config.ts';
 
 /** Alerts to operators, and where they go. */
 export const alertsSchema = z

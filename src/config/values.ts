@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { hasNoUserInfo } from '../webhook/authorization-config.ts';
+import { hasNoUserInfo } from '../authorizations/authorization-config.ts';
 import { readPostgresUrl } from '../postgres/connection.ts';
-import { areCertificates } from '../webhook/tls.ts';
+import { areCertificates } from '../network/tls.ts';
 
 /** @param error what to say when it is none. */
 export function collectorUrl(error: string) {

@@ -1,7 +1,7 @@
 import type { ClientConfig } from 'pg';
 import { codeOf } from '../domain/errors.ts';
 import { definedOf } from '../domain/json.ts';
-import { trustedAuthorities } from '../webhook/tls.ts';
+import { trustedAuthorities } from '../network/tls.ts';
 
 const APPLICATION_NAME = 'audience-triggers';
 

@@ -3,8 +3,8 @@ import type { Json } from '../contract/trigger.ts';
 import { isRecord, parseJson } from '../domain/json.ts';
 import { parseRetryAfter } from '../domain/retry.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { GuardedAgents, wholeBody } from '../webhook/guarded-agents.ts';
-import { OriginPolicy } from '../webhook/network-policy.ts';
+import { GuardedAgents, wholeBody } from '../network/guarded-agents.ts';
+import { OriginPolicy } from '../network/network-policy.ts';
 import { SourceUnavailable } from './source.ts';
 
 /** The value at a path, which is names with dots between them; without a path, the value itself. Undefined when there is none. */

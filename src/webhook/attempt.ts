@@ -6,9 +6,8 @@ import { parseRetryAfter } from '../domain/retry.ts';
 import { printable } from '../domain/text.ts';
 import { shownUrl } from '../domain/mask-url.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import type { RequestAuthorization } from './authorizations.ts';
+import type { ClientIdentity, RequestAuthorization } from './authorization.ts';
 import { answerText } from './answer-text.ts';
-import { GuardedAgents, type GuardedAgentsOptions } from './guarded-agents.ts';
 import type { WebhookRequest } from './request.ts';
 
 /** Sends the requests of all jobs of a worker, over connections that are kept open between requests. */
@@ -33,16 +32,25 @@ export interface HttpAnswer {
 /** @param answer undefined: it did not answer, or its answer is not kept. */
 export type AttemptDone = (attempt: HttpAttempt, answer?: HttpAnswer) => void;
 
-export interface PosterOptions extends GuardedAgentsOptions {
+/** The connections of a worker, kept open between requests. They decide where a request may go. */
+export interface Agents {
+  /** The agent whose connections present this identity; without an identity, the one whose connections present none. */
+  of(identity?: ClientIdentity): Pick<Dispatcher, 'dispatch'>;
+  /** Closes idle connections and waits for requests in flight. */
+  close(): Promise<void>;
+}
+
+export interface PosterOptions {
+  /** Closed with the poster. */
+  readonly agents: Agents;
+  /** Longest time, in ms, of a whole attempt: connecting, TLS, headers and body together. */
+  readonly timeoutMs: number;
   /** Which answers are kept for the delivery log, besides what an attempt says of a failure. Default: none. */
   readonly keeps?: 'failed' | 'all' | undefined;
 }
 
-/** @param options of which `timeoutMs` limits a whole attempt: connecting, TLS, headers and body together. */
-export function createPoster(options: PosterOptions): Poster {
-  const { timeoutMs, keeps } = options;
+export function createPoster({ agents, timeoutMs, keeps }: PosterOptions): Poster {
   const deadlines = new Deadlines();
-  const agents = new GuardedAgents(options);
   return {
     post: (usual, { headers, query, identity, body, method = 'POST', url = usual }, mostMs, done) => {
       const ended: HandlerDone = (settled, attempt, answer) => {

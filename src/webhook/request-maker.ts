@@ -6,7 +6,7 @@ import { deliveryId } from '../domain/delivery-id.ts';
 import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
 import { nextAttempt } from '../domain/slice.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import type { RequestAuthorization } from './authorizations.ts';
+import type { RequestAuthorization } from './authorization.ts';
 import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
 import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
 import { signBody } from './signature.ts';

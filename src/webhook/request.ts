@@ -1,6 +1,6 @@
 import type { Method } from '../contract/request-shape.ts';
 import type { SliceTrigger } from '../contract/slice.ts';
-import type { ClientIdentity } from './tls.ts';
+import type { ClientIdentity } from './authorization.ts';
 
 /** A request as it is sent. */
 export interface WebhookRequest {

@@ -14,7 +14,7 @@ import { doubledKey } from '../domain/json-scan.ts';
 import { isRecord, jsonMistake, NO_NUMBER, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
 import { isTemplate } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import type { RequestAuthorization } from './authorizations.ts';
+import type { RequestAuthorization } from './authorization.ts';
 import { excerptOf, isJson, jsonFrom } from './json-template.ts';
 import { MessageImpossible } from './request.ts';
 import {

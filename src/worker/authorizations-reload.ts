@@ -1,5 +1,5 @@
 import type { CoreConfig } from '../config/core-config.ts';
-import { NetworkPolicy } from '../webhook/network-policy.ts';
+import { NetworkPolicy } from '../network/network-policy.ts';
 import { ConfigError } from '../config/problems.ts';
 
 type Configured = CoreConfig['authorizations'];

@@ -15,6 +15,7 @@ import type {
 import type { Answer } from '../../src/features/local/receiver.ts';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { packSlice } from '../../src/domain/slice.ts';
+import { GuardedAgents } from '../../src/network/guarded-agents.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/features/metrics/worker-metrics.ts';
 import { MemorySource } from '../support/memory-source.ts';
@@ -84,7 +85,8 @@ export class SliceLab {
 
   private constructor(receiver: Recorder, { requestTimeoutMs }: SliceLabOptions) {
     this.receiver = receiver;
-    this.#poster = createPoster({ timeoutMs: requestTimeoutMs ?? 60_000, policy: THIS_MACHINE });
+    const timeoutMs = requestTimeoutMs ?? 60_000;
+    this.#poster = createPoster({ agents: new GuardedAgents({ timeoutMs, policy: THIS_MACHINE }), timeoutMs });
   }
 
   /** Runs the activity to its end. */

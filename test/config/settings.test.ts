@@ -7,7 +7,7 @@ import { lyticsSource } from '../../src/features/source-lytics/config.ts';
 import { postgresSource } from '../../src/features/source-postgres/config.ts';
 import { ingestsSchema } from '../../src/features/ingests/config.ts';
 import { keysAt, problemsOf, VARIABLES } from '../../src/config/problems.ts';
-import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { authorizationSchema } from '../../src/authorizations/authorization-config.ts';
 import { SETTINGS } from '../../src/config/core-config.ts';
 import { configSchema } from '../../src/app/config.ts';
 import { kafkaSchema, outboxSchema } from '../../src/features/consumers/config.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { describe, expect, test } from '@jest/globals';
 import { createProgram } from '../../src/app/program.ts';
-import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { authorizationSchema } from '../../src/authorizations/authorization-config.ts';
 import { SETTINGS } from '../../src/config/core-config.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { checkJobDefinition, JOB_FIELDS } from '../../src/contract/export-job.ts';

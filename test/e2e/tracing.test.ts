@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { authorizationSchema } from '../../src/authorizations/authorization-config.ts';
 import type { Config } from '../../src/app/config.ts';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import type { Answer } from '../../src/features/local/receiver.ts';

@@ -8,7 +8,7 @@ import { createProgram } from '../../src/app/program.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { VARIABLES } from '../../src/config/problems.ts';
 import { isRecord } from '../../src/domain/json.ts';
-import { isPublicAddress, portsIn } from '../../src/webhook/network-policy.ts';
+import { isPublicAddress, portsIn } from '../../src/network/network-policy.ts';
 import { release } from '../../src/config/release.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { CHART, helm, refusal, rendered, testWithHelm } from '../support/helm.ts';

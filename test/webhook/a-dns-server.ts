@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { type LookupAddress, Resolver } from 'node:dns';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
-import type { LookUp } from '../../src/webhook/network-policy.ts';
+import type { LookUp } from '../../src/network/network-policy.ts';
 import { afterwards } from './a-server.ts';
 
 const HEADER_BYTES = 12;

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { type Recorder, type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { createPoster, type HttpAttempt, type Poster, type PosterOptions } from '../../src/webhook/attempt.ts';
-import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { GuardedAgents, type GuardedAgentsOptions } from '../../src/network/guarded-agents.ts';
+import { type LookUp, NetworkPolicy } from '../../src/network/network-policy.ts';
 import { afterwards, startRawServer } from './a-server.ts';
 
 /** A time limit far longer than any answer takes that comes. */
@@ -31,8 +32,12 @@ export const THIS_MACHINE = new NetworkPolicy({
 export const onThisMachine: LookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
 
 /** Posts to this machine unless it is told otherwise, until the test is over. */
-export function aPoster(options: Partial<PosterOptions> = {}): Poster {
-  const poster = createPoster({ timeoutMs: PATIENT_MS, policy: THIS_MACHINE, ...options });
+export function aPoster({
+  keeps,
+  ...options
+}: Partial<GuardedAgentsOptions> & Pick<PosterOptions, 'keeps'> = {}): Poster {
+  const reaching = { timeoutMs: PATIENT_MS, policy: THIS_MACHINE, ...options };
+  const poster = createPoster({ agents: new GuardedAgents(reaching), timeoutMs: reaching.timeoutMs, keeps });
   // A test may have closed it itself.
   afterwards(() => poster.close().catch(() => undefined));
   return poster;

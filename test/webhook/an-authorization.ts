@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { type AuthorizationConfig, authorizationSchema } from '../../src/webhook/authorization-config.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
-import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
+import { type AuthorizationConfig, authorizationSchema } from '../../src/authorizations/authorization-config.ts';
+import { ConfiguredAuthorizations } from '../../src/authorizations/authorizations.ts';
+import { GuardedAgents } from '../../src/network/guarded-agents.ts';
 import { afterwards } from './a-server.ts';
 import { THIS_MACHINE } from './an-attempt.ts';
 
@@ -19,8 +19,8 @@ export function givesToken(token: string) {
 }
 
 /** The authorizations of a worker with this configuration; token endpoints may be on this machine. */
-export function authorizationsOf(inputs: Inputs, fetched?: (isFetched: boolean) => void): Authorizations {
+export function authorizationsOf(inputs: Inputs, fetched?: (isFetched: boolean) => void): ConfiguredAuthorizations {
   const agents = new GuardedAgents({ policy: THIS_MACHINE, timeoutMs: 3000 });
   afterwards(() => agents.close());
-  return new Authorizations(configured(inputs), agents, fetched);
+  return new ConfiguredAuthorizations(configured(inputs), agents, fetched);
 }

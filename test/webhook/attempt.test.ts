@@ -6,7 +6,7 @@ import { judge } from '../../src/domain/verdict.ts';
 import type { Answer } from '../../src/features/local/receiver.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { type HttpAttempt, AttemptHandler, postAuthorized } from '../../src/webhook/attempt.ts';
-import type { RequestAuthorization } from '../../src/webhook/authorizations.ts';
+import type { RequestAuthorization } from '../../src/webhook/authorization.ts';
 import { serveHttp } from './a-server.ts';
 import { aPoster, aReceiver, attemptOf, IMPATIENT_MS, PATIENT_MS, post, postToRaw } from './an-attempt.ts';
 

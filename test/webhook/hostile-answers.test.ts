@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { closing, serve, startRawServer } from './a-server.ts';
 import { aPoster, attemptOf, IMPATIENT_MS, onThisMachine, PATIENT_MS, post, postToRaw } from './an-attempt.ts';
-import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { NetworkPolicy } from '../../src/network/network-policy.ts';
 import { makeCertificateAuthority } from './a-certificate-authority.ts';
 import { startProxy } from './a-proxy.ts';
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { type HttpAttempt } from '../../src/webhook/attempt.ts';
-import { type LookUp, NetworkPolicy } from '../../src/webhook/network-policy.ts';
+import { type LookUp, NetworkPolicy } from '../../src/network/network-policy.ts';
 import { closing, startRawServer } from './a-server.ts';
 import { aPoster, aReceiver, attemptOf, onThisMachine } from './an-attempt.ts';
 

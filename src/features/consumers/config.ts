@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { clientCertificate } from '../../webhook/authorization-config.ts';
-import { onlyJobs } from '../../webhook/authorization-config.ts';
+import { clientCertificate } from '../../authorizations/authorization-config.ts';
+import { onlyJobs } from '../../authorizations/authorization-config.ts';
 import { streamIngestSchema } from '../ingests/config.ts';
 import { milliseconds } from '../../config/values.ts';
 import { certificateAuthorities, postgresUrl, table } from '../../config/values.ts';

@@ -3,7 +3,7 @@ import type { BaseOptions, Consumer, SASLOptions } from '@platformatic/kafka';
 import { definedOf } from '../../domain/json.ts';
 import type { KafkaConfig } from './config.ts';
 import { codeOf } from '../../domain/errors.ts';
-import { TLS_TERMS, trustedAuthorities } from '../../webhook/tls.ts';
+import { TLS_TERMS, trustedAuthorities } from '../../network/tls.ts';
 
 /** Kafka did not do what a consumer needs. The error's text holds nothing of a topic's messages, and no password. */
 export class KafkaError extends Error {

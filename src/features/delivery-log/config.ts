@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { requestHeaders } from '../../webhook/authorization-config.ts';
+import { requestHeaders } from '../../authorizations/authorization-config.ts';
 import { collectorUrl, milliseconds } from '../../config/values.ts';
 import { certificateAuthorities, folder, postgresUrl } from '../../config/values.ts';
 import { checkVariables } from '../../config/problems.ts';

@@ -2,7 +2,7 @@ import { Agent, request } from 'undici';
 import { codeOf } from '../../domain/errors.ts';
 import { definedOf } from '../../domain/json.ts';
 import { NO_FAILURES } from '../../domain/verdict.ts';
-import { trustedAuthorities } from '../../webhook/tls.ts';
+import { trustedAuthorities } from '../../network/tls.ts';
 import type { StoredDeed } from './delivery-store.ts';
 import { DeliveryLogError } from './log-error.ts';
 import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';

@@ -3,7 +3,7 @@ import { HEADER_NAME } from '../../contract/request-shape.ts';
 import { expressionMistake } from './expressions.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { PRESET_NAMES, presetNamed } from './presets.ts';
-import { onlyJobs } from '../../webhook/authorization-config.ts';
+import { onlyJobs } from '../../authorizations/authorization-config.ts';
 import { limits } from '../../config/api-keys.ts';
 import { schemeOf, isSignedAlone, canVerify } from './signature.ts';
 import type { ConfiguredApiKeys } from '../../config/api-keys.ts';

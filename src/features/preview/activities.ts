@@ -15,7 +15,7 @@ import { findAudience, jobIdOf } from '../../domain/names.ts';
 import { ATTEMPT_CODES, failureInWords, verdictOf } from '../../domain/verdict.ts';
 import { type AudienceSource, membershipsOf } from '../../sources/source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../../webhook/attempt.ts';
-import type { Authorizations, RequestAuthorization } from '../../webhook/authorizations.ts';
+import type { Authorizations, RequestAuthorization } from '../../webhook/authorization.ts';
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../../webhook/request.ts';
 import { shownRequest } from '../../webhook/shown-request.ts';
 import { type RequestItem, RequestMaker } from '../../webhook/request-maker.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { serviceUrl, maxProfileAgeMs, lagMs, timeoutMs, throughProxy } from '../../config/values.ts';
-import { requestHeaders } from '../../webhook/authorization-config.ts';
+import { requestHeaders } from '../../authorizations/authorization-config.ts';
 
 /** Names with dots between them: `paging.next`. */
 const path = z.string().regex(/^[^.]+(\.[^.]+)*$/, 'A path consists of names with dots between them: paging.next.');

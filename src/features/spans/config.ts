@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { collectorUrl } from '../../config/values.ts';
-import { requestHeaders } from '../../webhook/authorization-config.ts';
+import { requestHeaders } from '../../authorizations/authorization-config.ts';
 import { type Env, withOverrides, numberIn } from '../../config/problems.ts';
 import { isRecord } from '../../domain/json.ts';
 

@@ -15,7 +15,7 @@ import {
 } from '../../../src/features/consumers/kafka-message-reader.ts';
 import { ingestOf } from '../../../src/features/ingests/ingest.ts';
 import { freePort } from '../../../src/features/local/free-ports.ts';
-import { TLS_TERMS } from '../../../src/webhook/tls.ts';
+import { TLS_TERMS } from '../../../src/network/tls.ts';
 import { Said } from './a-consumer.ts';
 
 const LEAST = { brokers: ['b1.example:9093', '[::1]:9092'], topics: ['changes'], group: 'g' };

@@ -4,7 +4,7 @@ import { createSamples, type SampleDependencies } from '../../../src/features/pr
 import type { Sample, Sampled, SampleInput, SentSample } from '../../../src/features/preview/sample.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import type { RecorderOptions } from '../../../demo/recorder.ts';
-import { NetworkPolicy } from '../../../src/webhook/network-policy.ts';
+import { NetworkPolicy } from '../../../src/network/network-policy.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { aPoster, aReceiver, THIS_MACHINE } from '../../webhook/an-attempt.ts';
 import { authorizationsOf, givesToken, type Inputs } from '../../webhook/an-authorization.ts';

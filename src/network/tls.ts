@@ -2,15 +2,6 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { DEFAULT_CIPHERS, rootCertificates } from 'node:tls';
 
-/** The certificate that a client presents when a TLS connection is opened. Identities are compared as objects: one object is one identity. */
-export interface ClientIdentity {
-  /** PEM, optionally followed by its chain. */
-  readonly certificate: string;
-  /** PEM. */
-  readonly key: string;
-  readonly passphrase?: string | undefined;
-}
-
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /** Whether a text contains certificates as PEM, at least one and all of them readable. Text around them does not matter. */

@@ -14,7 +14,8 @@ import {
   portOf,
   sharedLookUp,
 } from './network-policy.ts';
-import { type ClientIdentity, TLS_TERMS, trustedAuthorities } from './tls.ts';
+import type { ClientIdentity } from '../webhook/authorization.ts';
+import { TLS_TERMS, trustedAuthorities } from './tls.ts';
 
 /** The proxy did not open a tunnel: it cannot be reached, or refuses. */
 class ProxyFailed extends Error {

@@ -10,8 +10,8 @@ import {
 import type { OAuth2Config } from './authorization-config.ts';
 import { isRecord } from '../domain/json.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import { type GuardedAgents, wholeBody } from './guarded-agents.ts';
-import type { ClientIdentity } from './tls.ts';
+import { type GuardedAgents, wholeBody } from '../network/guarded-agents.ts';
+import type { ClientIdentity } from '../webhook/authorization.ts';
 
 /**
  * No token was issued. `reason` is never text that the server wrote. It is an error code of RFC 6749 (`invalid_client`), an HTTP status, or a code of

@@ -1,11 +1,11 @@
 import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { expect, test } from '@jest/globals';
-import { type AccessToken, AccessTokens, fetchToken } from '../../src/webhook/access-tokens.ts';
-import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
-import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { afterwards, serveHttp, startRawServer } from './a-server.ts';
-import { THIS_MACHINE } from './an-attempt.ts';
-import { configured } from './an-authorization.ts';
+import { type AccessToken, AccessTokens, fetchToken } from '../../src/authorizations/access-tokens.ts';
+import { GuardedAgents } from '../../src/network/guarded-agents.ts';
+import { NetworkPolicy } from '../../src/network/network-policy.ts';
+import { afterwards, serveHttp, startRawServer } from '../webhook/a-server.ts';
+import { THIS_MACHINE } from '../webhook/an-attempt.ts';
+import { configured } from '../webhook/an-authorization.ts';
 
 /** A server that numbers its tokens, each with a lifetime of `lifeMs`, by the test's own clock. */
 function serverOf(lifeMs?: number) {

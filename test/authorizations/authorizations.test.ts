@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from '@jest/globals';
-import type { RequestAuthorization } from '../../src/webhook/authorizations.ts';
-import { authorizationsOf, configured, type Inputs } from './an-authorization.ts';
+import type { RequestAuthorization } from '../../src/webhook/authorization.ts';
+import { authorizationsOf, configured, type Inputs } from '../webhook/an-authorization.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 const CRM: Inputs = {

@@ -3,18 +3,19 @@ import { connect, createServer as createRelay } from 'node:net';
 import { rootCertificates, type TLSSocket } from 'node:tls';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
-import { Authorizations } from '../../src/webhook/authorizations.ts';
-import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
-import { NetworkPolicy } from '../../src/webhook/network-policy.ts';
-import { areCertificates, type ClientIdentity, trustedAuthorities } from '../../src/webhook/tls.ts';
-import { makeCertificateAuthority } from './a-certificate-authority.ts';
-import { afterwards, closing, serve, startRawServer } from './a-server.ts';
-import { authorizationsOf, configured } from './an-authorization.ts';
+import { authorizationSchema } from '../../src/authorizations/authorization-config.ts';
+import { ConfiguredAuthorizations } from '../../src/authorizations/authorizations.ts';
+import { GuardedAgents } from '../../src/network/guarded-agents.ts';
+import { NetworkPolicy } from '../../src/network/network-policy.ts';
+import { areCertificates, trustedAuthorities } from '../../src/network/tls.ts';
+import type { ClientIdentity } from '../../src/webhook/authorization.ts';
+import { makeCertificateAuthority } from '../webhook/a-certificate-authority.ts';
+import { afterwards, closing, serve, startRawServer } from '../webhook/a-server.ts';
+import { authorizationsOf, configured } from '../webhook/an-authorization.ts';
 import { judge } from '../../src/domain/verdict.ts';
-import { startProxy } from './a-proxy.ts';
-import { startTlsFlooder } from './a-tls-flooder.ts';
-import { aPoster, attemptOf, PATIENT_MS } from './an-attempt.ts';
+import { startProxy } from '../webhook/a-proxy.ts';
+import { startTlsFlooder } from '../webhook/a-tls-flooder.ts';
+import { aPoster, attemptOf, PATIENT_MS } from '../webhook/an-attempt.ts';
 
 const OURS = makeCertificateAuthority('Ours');
 const SERVER = OURS.issue({ names: ['127.0.0.1'] });
@@ -78,7 +79,7 @@ test('the token endpoint is presented it too', async () => {
   const oauth2 = { tokenUrl: url.href, clientId: 'me', clientSecret: 's3cret' };
   const config = configured({ mtls: { origins: [url.origin], clientCertificate: ADA, oauth2 } });
   // The endpoint accepts the connection, but issues no token.
-  expect(await new Authorizations(config, agents).lookUp('mtls', url)).toMatchObject({
+  expect(await new ConfiguredAuthorizations(config, agents).lookUp('mtls', url)).toMatchObject({
     reason: expect.stringMatching(/^INVALID_TOKEN: /),
   });
   expect(came).toEqual(['ada.example']);

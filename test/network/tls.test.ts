@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
-import { NetworkPolicy, type NetworkRules } from '../../src/webhook/network-policy.ts';
-import { type Issued, makeCertificateAuthority, signItself } from './a-certificate-authority.ts';
-import { startProxy } from './a-proxy.ts';
-import { serve } from './a-server.ts';
-import { aPoster, attemptOf, onThisMachine } from './an-attempt.ts';
+import { NetworkPolicy, type NetworkRules } from '../../src/network/network-policy.ts';
+import { type Issued, makeCertificateAuthority, signItself } from '../webhook/a-certificate-authority.ts';
+import { startProxy } from '../webhook/a-proxy.ts';
+import { serve } from '../webhook/a-server.ts';
+import { aPoster, attemptOf, onThisMachine } from '../webhook/an-attempt.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const OURS = makeCertificateAuthority('Ours');
@@ -137,13 +137,14 @@ test('a client certificate is presented to the endpoint, but not to the proxy on
 
 /** Posts once, from a separate process with these options of Node and this environment. */
 async function postFromElsewhere(url: string, rules: NetworkRules, options: string[], env: NodeJS.ProcessEnv) {
-  const source = (name: string) => JSON.stringify(new URL(`../../src/webhook/${name}.ts`, import.meta.url).href);
+  const source = (name: string) => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href);
   const code = `
-    import { NetworkPolicy } from ${source('network-policy')};
-    import { createPoster } from ${source('attempt')};
+    import { NetworkPolicy } from ${source('network/network-policy')};
+    import { createPoster } from ${source('webhook/attempt')};
+    import { GuardedAgents } from ${source('network/guarded-agents')};
     const policy = new NetworkPolicy(${JSON.stringify(rules)});
     const lookUp = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
-    const poster = createPoster({ timeoutMs: 10_000, policy, lookUp });
+    const poster = createPoster({ agents: new GuardedAgents({ timeoutMs: 10_000, policy, lookUp }), timeoutMs: 10_000 });
     poster.post(new URL(${JSON.stringify(url)}), { headers: [], body: '{}' }, 10_000, (attempt) => {
       console.log(JSON.stringify(attempt));
       void poster.close();

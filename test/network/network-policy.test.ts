@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { GuardedAgents } from '../../src/webhook/guarded-agents.ts';
+import { GuardedAgents } from '../../src/network/guarded-agents.ts';
 import {
   AddressSet,
   createLookUp,
@@ -21,10 +21,10 @@ import {
   portsIn,
   refusalBeforehand,
   sharedLookUp,
-} from '../../src/webhook/network-policy.ts';
-import { startDnsServer } from './a-dns-server.ts';
-import { afterwards, serveHttp, startRawServer } from './a-server.ts';
-import { aPoster, aReceiver, attemptOf } from './an-attempt.ts';
+} from '../../src/network/network-policy.ts';
+import { startDnsServer } from '../webhook/a-dns-server.ts';
+import { afterwards, serveHttp, startRawServer } from '../webhook/a-server.ts';
+import { aPoster, aReceiver, attemptOf } from '../webhook/an-attempt.ts';
 import { always } from '../support/properties.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

@@ -6,31 +6,9 @@ import { isRecord } from '../domain/json.ts';
 import { shownUrl } from '../domain/mask-url.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import { type AccessToken, AccessTokens, fetchToken, TokenUnavailable } from './access-tokens.ts';
-import type { GuardedAgents } from './guarded-agents.ts';
-import { readSigningSecret, type SigningKey } from './signature.ts';
-import type { ClientIdentity } from './tls.ts';
-
-/** The credentials of a request, by which its endpoint accepts it. */
-export interface RequestAuthorization {
-  /** Name, value, name, value …, as undici accepts them. */
-  readonly headers: readonly string[];
-  /** Added to the URL's query, encoded. */
-  readonly query: string;
-  readonly signingKeys: readonly SigningKey[];
-  readonly identity?: ClientIdentity | undefined;
-  /** Texts that must not appear in any answer that is kept. */
-  readonly secrets: readonly string[];
-  /** Whether it may be sent to this URL, exactly as it is. */
-  readonly reaches: (url: URL) => boolean;
-  /** Call this when the endpoint accepted a request with this authorization. */
-  readonly taken: () => void;
-  /** The authorization to send instead, once, after the endpoint refused this one with a 401. Undefined: there is no other. */
-  readonly instead: () => Promise<RequestAuthorization | undefined>;
-}
-
-export type AuthorizationLookup =
-  | { readonly ok: true; readonly authorization: RequestAuthorization }
-  | { readonly ok: false; readonly code: string; readonly reason?: string };
+import type { GuardedAgents } from '../network/guarded-agents.ts';
+import type { AuthorizationLookup, Authorizations, RequestAuthorization } from '../webhook/authorization.ts';
+import { readSigningSecret, type SigningKey } from '../webhook/signature.ts';
 
 const NOTHING: RequestAuthorization = {
   headers: [],
@@ -51,7 +29,7 @@ type Authorizing = Readonly<Record<string, AuthorizationConfig>>;
  * The authorizations that a worker was configured with. Secrets stay in here: nothing else in the worker reads them, and logging an instance does
  * not reveal them.
  */
-export class Authorizations {
+export class ConfiguredAuthorizations implements Authorizations {
   readonly #agents: GuardedAgents;
   readonly #fetched: TokenFetched;
   #byName = new Map<string, Authorization>();
@@ -77,7 +55,6 @@ export class Authorizations {
     return [...this.#byName.keys()];
   }
 
-  /** The authorizations as they may be shown, sorted by name. */
   list(): AuthorizationListing[] {
     return [...this.#byName]
       .map(([name, one]) => ({ name, ...one.listing }))
@@ -97,21 +74,14 @@ export class Authorizations {
     return Object.fromEntries(found);
   }
 
-  /** The names of the headers that requests under this name carry, in small letters. */
   headersOf(name: string): ReadonlySet<string> {
     return this.#byName.get(name)?.headerNames ?? new Set();
   }
 
-  /** The jobs that may use the authorization of this name; undefined: all. */
   jobsOf(name: string | null): readonly string[] | undefined {
     return this.#byName.get(name ?? '')?.jobs;
   }
 
-  /**
-   * The code of the reason why a job may send nothing to this URL under that name; undefined when there is none.
-   * @param url if it has a template, the path before that counts.
-   * @param jobId undefined: it is not sent by a job.
-   */
   refusalOf(name: string | null, url: URL, jobId?: string): string | undefined {
     if (name === null) return undefined;
     const found = this.#byName.get(name);
@@ -120,10 +90,6 @@ export class Authorizations {
     return isAllowed ? undefined : ATTEMPT_CODES.authorizationElsewhere;
   }
 
-  /**
-   * Looks up the authorization of this name for a job's requests to this URL. It never contains a secret that is not bound to the URL's origin. Each
-   * request asks it whether it `reaches` the URL.
-   */
   async lookUp(name: string | null, url: URL, jobId?: string): Promise<AuthorizationLookup> {
     const code = this.refusalOf(name, url, jobId);
     if (code !== undefined) return { ok: false, code };

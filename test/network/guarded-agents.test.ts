@@ -2,12 +2,12 @@ import { getDefaultAutoSelectFamily, setDefaultAutoSelectFamily } from 'node:net
 import { expect, test } from '@jest/globals';
 import { judge } from '../../src/domain/verdict.ts';
 import { type HttpAttempt, type Poster } from '../../src/webhook/attempt.ts';
-import { createGuardedConnector } from '../../src/webhook/guarded-agents.ts';
-import { type LookUp, NetworkPolicy, type NetworkRules, OwnPlaces } from '../../src/webhook/network-policy.ts';
-import { startDnsServer } from './a-dns-server.ts';
-import { startProxy } from './a-proxy.ts';
-import { afterwards, closing, startRawServer } from './a-server.ts';
-import { aPoster, aReceiver, attemptOf } from './an-attempt.ts';
+import { createGuardedConnector } from '../../src/network/guarded-agents.ts';
+import { type LookUp, NetworkPolicy, type NetworkRules, OwnPlaces } from '../../src/network/network-policy.ts';
+import { startDnsServer } from '../webhook/a-dns-server.ts';
+import { startProxy } from '../webhook/a-proxy.ts';
+import { afterwards, closing, startRawServer } from '../webhook/a-server.ts';
+import { aPoster, aReceiver, attemptOf } from '../webhook/an-attempt.ts';
 
 const OPEN: NetworkRules = { allowHttp: true, allowAddresses: [], allowPorts: ['1-65535'] };
 const PUBLIC = '93.184.215.14';

@@ -1,8 +1,8 @@
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { HEADER_NAME, RESERVED_HEADERS } from '../contract/request-shape.ts';
-import { isSigningSecret } from './signature.ts';
-import type { ClientIdentity } from './tls.ts';
+import { isSigningSecret } from '../webhook/signature.ts';
+import type { ClientIdentity } from '../webhook/authorization.ts';
 
 import { JOB_ID_PATTERN } from '../domain/names.ts';
 

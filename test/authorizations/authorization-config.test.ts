@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { authorizationSchema } from '../../src/webhook/authorization-config.ts';
+import { authorizationSchema } from '../../src/authorizations/authorization-config.ts';
 import { checkDestinations } from '../../src/worker/authorizations-reload.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { ConfigError } from '../../src/config/problems.ts';
