@@ -69,7 +69,7 @@ const MACHINE = {
     ring: 'machine',
     holds: 'the wire: a request, its signature, one POST as an attempt',
     values: ['contract', 'domain'],
-    packages: ['node', 'undici', 'liquidjs', '@rgrove/parse-xml'],
+    packages: ['node', 'undici'],
   },
   'temporal/payload-converter.ts': {
     ring: 'machine',
@@ -274,6 +274,12 @@ const FEATURES = Object.fromEntries([
       '@opentelemetry/resources',
       '@opentelemetry/sdk-trace',
     ],
+  ),
+  feature(
+    'templates',
+    'requests of a shape of their own: method, headers, and bodies by templates',
+    [],
+    ['node', 'liquidjs', '@rgrove/parse-xml'],
   ),
   feature('trace', 'why a person was sent or was not', ['delivery-log'], USUAL),
   feature('watch', 'changes of audiences whose source has no event stream, found by polling', [], USUAL),

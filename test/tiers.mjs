@@ -70,7 +70,7 @@ export const TIERS = {
     'webhook/hostile-answers',
     'webhook/kept-connections',
     'network/network-policy',
-    'webhook/templates',
+    'features/templates/templates',
     'network/tls',
     'network/tls-certificates',
     'worker/start',

@@ -10,7 +10,7 @@ import { judge } from '../domain/verdict.ts';
 import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorization.ts';
-import { destinationsOf } from '../webhook/shaped-request.ts';
+import { DEFAULT_SHAPES, destinationsOf, type Shapes } from '../webhook/shape.ts';
 import { beating } from './beating.ts';
 import type { SpilledProfileReader } from './holders.ts';
 import { PacedStarts, SettledTriggers, type SliceSendingOptions } from './send-budget.ts';
@@ -22,6 +22,8 @@ export interface DeliverDependencies {
   readonly spilledProfiles: SpilledProfileReader;
   readonly poster: Poster;
   readonly authorizations: Authorizations;
+  /** How requests look. Default: each posts the default body. */
+  readonly shapes?: Shapes | undefined;
   readonly userAgent: string;
   /** As Temporal names this worker. */
   readonly worker: string;
@@ -124,6 +126,7 @@ async function send(dependencies: DeliverDependencies, sending: Sending): Promis
     ...what,
     url,
     poster,
+    shapes: dependencies.shapes ?? DEFAULT_SHAPES,
     userAgent,
     authorization: found.authorization,
     ...looked,

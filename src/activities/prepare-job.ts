@@ -8,11 +8,9 @@ import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/text.ts';
 import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
 import { calendarOf } from './calendar.ts';
-import { bodyKind, JSON_TYPE, type RequestSettings } from '../contract/request-shape.ts';
-import { isTemplate } from '../domain/message.ts';
+import type { RequestSettings } from '../contract/request-shape.ts';
 import type { Authorizations } from '../webhook/authorization.ts';
-import type { TemplateUse } from '../webhook/template-values.ts';
-import { templateProblem } from '../webhook/templates.ts';
+import { DEFAULT_SHAPES, type RequestPart, type Shapes } from '../webhook/shape.ts';
 
 export interface PrepareDependencies extends RequestChecks {
   readonly source: AudienceSource;
@@ -121,13 +119,8 @@ export interface RequestChecks {
   readonly authorizations: Authorizations;
   /** Why nothing can be sent to a URL, as far as that is known beforehand; undefined when there is no reason. */
   readonly destinationRefusal: (url: URL) => Promise<string | undefined>;
-}
-
-/** A part of a definition that describes requests: the definition itself, or the settings for one event. */
-interface Part {
-  /** Precedes the names of its fields. */
-  readonly prefix: string;
-  readonly fields: Readonly<Record<string, unknown>>;
+  /** Default: each request posts the default body. */
+  readonly shapes?: Shapes | undefined;
 }
 
 /**
@@ -138,17 +131,18 @@ interface Part {
  */
 async function requestProblems(definition: unknown, checks: RequestChecks): Promise<Problem[]> {
   const parts = partsOf(definition);
+  const { shapes = DEFAULT_SHAPES } = checks;
   const places = parts.flatMap(urlOf);
   return [
     ...(await Promise.all(places.map((place) => destinationProblem(place, checks)))).flat(),
     ...authorizationProblems(definition, parts, places, checks.authorizations),
-    ...parts.flatMap((part) => templateProblems(part, definition)),
+    ...parts.flatMap((part) => shapes.problems(part, definition)),
   ];
 }
 
-function partsOf(definition: unknown): Part[] {
+function partsOf(definition: unknown): RequestPart[] {
   if (!isRecord(definition)) return [];
-  const ofEvent = (field: string): Part[] => {
+  const ofEvent = (field: string): RequestPart[] => {
     const settings = definition[field];
     return isRecord(settings) ? [{ prefix: `${field}.`, fields: settings }] : [];
   };
@@ -161,7 +155,7 @@ interface PlacedUrl {
 }
 
 /** The form's own rules report text that is not a web address at all. */
-function urlOf({ prefix, fields: { webhookUrl } }: Part): PlacedUrl[] {
+function urlOf({ prefix, fields: { webhookUrl } }: RequestPart): PlacedUrl[] {
   if (typeof webhookUrl !== 'string' || !/^https?:/i.test(webhookUrl) || !URL.canParse(webhookUrl)) return [];
   return [{ field: `${prefix}webhookUrl`, url: new URL(webhookUrl) }];
 }
@@ -184,7 +178,7 @@ function listed(names: readonly string[]): string {
 
 function authorizationProblems(
   definition: unknown,
-  parts: readonly Part[],
+  parts: readonly RequestPart[],
   places: readonly PlacedUrl[],
   authorizations: Authorizations,
 ): Problem[] {
@@ -226,50 +220,4 @@ function headerWarnings({ headers, onEnter, onExit }: RequestSettings): string[]
     (name) =>
       `The header "${name}" looks like a secret. Temporal and the job's status show its headers. Put a secret into an authorization, and name that in "authorization".`,
   );
-}
-
-function templateProblems({ prefix, fields: { webhookUrl, headers, body } }: Part, definition: unknown): Problem[] {
-  const isInBatches = isRecord(definition) && isRecord(definition['batch']);
-  const data = isRecord(definition) ? namesOfData(definition) : undefined;
-  const problem = (field: string, source: unknown, use: TemplateUse): Problem[] => {
-    if (typeof source !== 'string' || !isTemplate(source)) return [];
-    const batch = isInBatches ? (field === 'body' ? 'body' : 'around') : undefined;
-    const message = templateProblem(source, use, { batch, data });
-    return message === undefined ? [] : [{ field: prefix + field, message }];
-  };
-  return [
-    ...problem('webhookUrl', webhookUrl, 'url'),
-    ...Object.entries(isRecord(headers) ? headers : {}).flatMap(([name, value]) =>
-      problem(`headers.${name}`, value, 'text'),
-    ),
-    ...kindsOf(definition, prefix)
-      .flatMap((kind) => problem('body', body, kind))
-      .slice(0, 1),
-  ];
-}
-
-/** The kinds of text that this body is sent as, for either event. */
-function kindsOf(definition: unknown, prefix: string): TemplateUse[] {
-  if (!isRecord(definition)) return [];
-  const { envelope, events, contentType } = definition;
-  const kinds = (['enter', 'exit'] as const).flatMap((event) => {
-    const name = event === 'enter' ? 'onEnter' : 'onExit';
-    const own = isRecord(definition[name]) ? definition[name] : {};
-    const isThere = prefix === (own['body'] == null ? '' : `${name}.`);
-    if (!isThere || (Array.isArray(events) && !events.includes(event))) return [];
-    const type = own['contentType'] ?? contentType ?? JSON_TYPE;
-    return typeof type === 'string' ? [bodyKind(type, envelope === 'cloudevents' ? envelope : null)] : [];
-  });
-  return kinds.length === 0 ? ['text'] : [...new Set(kinds)];
-}
-
-/** The names in `data` for a template; undefined: all of a person's fields, or unknown. */
-function namesOfData({ exportFields, memberships }: Readonly<Record<string, unknown>>): string[] | undefined {
-  if (!Array.isArray(exportFields) || exportFields.length === 0) return undefined;
-  const names = exportFields.map((one: unknown) => (isRecord(one) ? one['as'] : one));
-  if (!names.every((name) => typeof name === 'string')) return undefined;
-  return [
-    ...new Set(names.flatMap((name) => [name.trim(), name.trim().split('.', 1)[0] ?? ''])),
-    ...(memberships === true ? ['segments_all'] : []),
-  ];
 }

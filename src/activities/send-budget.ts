@@ -18,6 +18,7 @@ import {
 } from '../domain/verdict.ts';
 import type { HttpAttempt, Poster } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorization.ts';
+import type { Shapes } from '../webhook/shape.ts';
 import type { SliceTelemetry } from './slice-telemetry.ts';
 import { intervalMs, RequestSpacing } from '../domain/job/throttles/request-rate.ts';
 
@@ -33,6 +34,7 @@ export interface SliceSendingOptions {
   readonly telemetry: SliceTelemetry;
   readonly url: URL;
   readonly poster: Poster;
+  readonly shapes: Shapes;
   readonly userAgent: string;
   readonly authorization: RequestAuthorization;
   /** Undefined: the source did not answer. */

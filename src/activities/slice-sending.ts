@@ -15,9 +15,8 @@ import {
 import type { RequestAuthorization } from '../webhook/authorization.ts';
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../webhook/request.ts';
 import { fitsInto, type RequestItem, RequestMaker } from '../webhook/request-maker.ts';
-import { urlTemplateOf } from '../webhook/shaped-request.ts';
 import { shownAnswer, shownRequest } from '../webhook/shown-request.ts';
-import { ItemsSkipped } from '../webhook/templates.ts';
+import { ItemsSkipped, urlTemplateOf } from '../webhook/shape.ts';
 import { secretsIn, withoutEcho } from '../webhook/without-secrets.ts';
 import { SendBudget, type SliceSendingOptions } from './send-budget.ts';
 
@@ -57,10 +56,10 @@ export class SliceSending {
   #requests = 0;
 
   constructor(options: SliceSendingOptions) {
-    const { slice } = options;
+    const { slice, shapes } = options;
     this.#options = options;
     this.#budget = new SendBudget(options);
-    this.#maker = new RequestMaker(slice.settings);
+    this.#maker = new RequestMaker(slice.settings, shapes);
     this.#queue = new BatchQueue({
       triggers: slice.triggers,
       size: slice.settings.batch?.size ?? 1,
@@ -242,7 +241,7 @@ export class SliceSending {
     const staying = items.flatMap((item, i) => {
       const place = places[i] ?? 0;
       const user = triggers[place]?.user;
-      const answer = reasons.get(item.scope);
+      const answer = reasons.get(item);
       if (people.has(user)) return [];
       if (answer === undefined) return [[place, item] as const];
       people.add(user);

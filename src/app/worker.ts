@@ -38,6 +38,7 @@ import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
 import { trustedAuthorities } from '../network/tls.ts';
 import type { AlertSettings } from '../activities/alerts.ts';
 import { SLICES } from '../domain/limits.ts';
+import { TEMPLATED_SHAPES } from '../features/templates/shapes.ts';
 import { TemporalSubscribers } from '../features/watch/subscribers.ts';
 
 export interface StartWorkerOptions {
@@ -323,6 +324,7 @@ async function openWorld(
       )),
     logsAttempts: config.logLevel === 'debug',
     authorizations,
+    shapes: TEMPLATED_SHAPES,
     hasStalled: () => stalls.hasStalled(),
     worker: WRITER,
     userAgent: `audience-triggers/${release()}`,

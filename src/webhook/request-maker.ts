@@ -1,17 +1,15 @@
 import type { Audience } from '../contract/audience.ts';
 import type { Method } from '../contract/request-shape.ts';
 import type { DeliverySettings } from '../contract/slice.ts';
-import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
-import { legacyPayload, newPayload, type PayloadParts, type Profile, templateData } from '../domain/message.ts';
-import { nextAttempt } from '../domain/slice.ts';
+import { legacyPayload, newPayload, type PayloadParts, type Profile } from '../domain/message.ts';
 import { ATTEMPT_CODES } from '../domain/verdict.ts';
 import type { RequestAuthorization } from './authorization.ts';
 import { MessageImpossible, type RequestMarks, type SentTrigger, type WebhookRequest } from './request.ts';
-import { bodyOf, cloudEvent, headersOf, readBody, type ReadShape, shapesOf } from './shaped-request.ts';
+import type { RequestContent, Shape, Shapes } from './shape.ts';
 import { signBody } from './signature.ts';
 import { sha256 } from './sha256.ts';
-import { type BatchScope, type ItemScope, type TemplateScope, withItems } from './templates.ts';
 
 const DRIFT_MS = 2;
 
@@ -52,14 +50,9 @@ const BRACKETS_BYTES = 2;
 const COMMA_BYTES = 1;
 
 /** A trigger, ready to be put into a request. */
-export interface RequestItem {
-  /** Its delivery id. */
-  readonly id: string;
-  readonly trigger: SentTrigger;
-  /** Its default body, with its envelope; undefined: the body is a template, or there is none. */
+export interface RequestItem extends RequestContent {
+  /** Its default body, with its envelope; undefined: its request has another body, or none. */
   readonly text: string | undefined;
-  /** The names and values for templates; undefined: there are no templates. */
-  readonly scope: TemplateScope | ItemScope | undefined;
   /** Its least size in bytes, within a request that it shares. */
   readonly bytes: number;
 }
@@ -78,18 +71,14 @@ export class RequestMaker {
   readonly isByEvent: boolean;
   readonly #settings: DeliverySettings;
   readonly #isBatch: boolean;
-  readonly #isEvent: boolean;
-  readonly #job: TemplateScope['job'];
-  readonly #shapes: (event: TriggerEvent) => ReadShape;
+  readonly #shapeOf: (event: TriggerEvent) => Shape;
 
-  constructor(settings: DeliverySettings) {
-    const { request = { label: '' }, webhookUrl, eventAnswers, subscriptionId, batch } = settings;
+  constructor(settings: DeliverySettings, shapes: Shapes) {
+    const { request, eventAnswers, batch } = settings;
     this.#settings = settings;
     this.#isBatch = batch !== undefined;
-    this.#isEvent = request.envelope === 'cloudevents';
-    this.#job = { label: request.label, subscription_id: subscriptionId };
-    this.isByEvent = request.onEnter != null || request.onExit != null || eventAnswers !== undefined;
-    this.#shapes = shapesOf({ ...request, webhookUrl });
+    this.isByEvent = request?.onEnter != null || request?.onExit != null || eventAnswers !== undefined;
+    this.#shapeOf = shapes.of(settings);
   }
 
   /**
@@ -102,22 +91,11 @@ export class RequestMaker {
     const attemptAt = nowInNanoseconds();
     const alone = { user, event, at, audience, profile, subscriptionId, exportFields, memberships, attemptAt };
     const parts = this.#isBatch ? { ...alone, deliveryId: id } : alone;
-    const shape = this.#shapes(event);
-    const byDefault = (): string => defaultBody(parts, isLegacy);
-    const text = shape.body === 'default' ? this.#wrapped(byDefault(), id, trigger) : undefined;
-    if (this.#isBatch) {
-      if (text !== undefined) refuseTooLong(`[${text}]`);
-      const bytes = text === undefined ? 0 : Buffer.byteLength(text) + COMMA_BYTES;
-      return {
-        id,
-        trigger,
-        text,
-        bytes,
-        scope: text === undefined ? itemScope(trigger, id, parts, byDefault) : undefined,
-      };
-    }
-    const scope = shape.isTemplated ? this.#scopeOf(trigger, id, parts, byDefault) : undefined;
-    return { id, trigger, text, bytes: 0, scope };
+    const content = { id, trigger, parts, byDefault: () => defaultBody(parts, isLegacy) };
+    const text = this.#shapeOf(event).byDefault?.(content);
+    if (!this.#isBatch || text === undefined) return { ...content, text, bytes: 0 };
+    refuseTooLong(`[${text}]`);
+    return { ...content, text, bytes: Buffer.byteLength(text) + COMMA_BYTES };
   }
 
   /**
@@ -125,7 +103,7 @@ export class RequestMaker {
    *
    * @param items at least one. If enters and exits have separate requests, all items are of one event.
    * @throws MessageImpossible also if the items could be sent in smaller batches.
-   * @throws ItemsSkipped with their scopes; the others can be sent without them.
+   * @throws ItemsSkipped with the items; the others can be sent without them.
    */
   request(
     items: readonly RequestItem[],
@@ -136,47 +114,16 @@ export class RequestMaker {
     const [first] = items;
     if (first === undefined) throw new RangeError('A request is about somebody.');
     const { id = this.#isBatch ? batchId(items) : first.id, traceparent } = marks;
-    const shape = this.#shapes(first.trigger.event);
-    const around = this.#isBatch ? { items: [], now: nowInNanoseconds(), job: this.#job } : first.scope;
-    // It exists whenever there are templates.
-    const scope = (): TemplateScope | BatchScope => around as TemplateScope | BatchScope;
-    const { method } = shape;
-    const url = shape.url(scope);
-    const more = shape.headers.length === 0 ? NO_HEADERS : headersOf(shape, scope, authorization);
-    const body = this.#isBatch ? this.#list(shape, items, scope()) : this.#bodyOf(shape, first, scope);
+    const { method, contentType, make } = this.#shapeOf(first.trigger.event);
+    const { url, headers: more, body: own } = make(items, authorization);
+    const body = own === undefined ? this.#defaultBodyOf(items) : own;
     if (body !== null) refuseTooLong(body);
-    const contentType = this.#isBatch && this.#isEvent ? CLOUD_EVENTS : shape.contentType;
     return requestWith({ body, id, traceparent, contentType, method, url, more }, authorization, userAgent);
   }
 
-  #bodyOf(shape: ReadShape, item: RequestItem, scope: () => TemplateScope | BatchScope): string | null {
-    if (item.text !== undefined) return item.text;
-    const body = bodyOf(shape, this.#settings.request ?? {}, scope);
-    return body === null ? null : this.#wrapped(body, item.id, item.trigger);
-  }
-
-  #list(shape: ReadShape, items: readonly RequestItem[], around: TemplateScope | BatchScope): string | null {
-    if (shape.body === 'default') return `[${items.map(({ text = '' }) => text).join(',')}]`;
-    const inside = withItems(
-      around,
-      items.flatMap(({ scope }) => scope ?? []),
-    );
-    return bodyOf(shape, this.#settings.request ?? {}, () => inside);
-  }
-
-  #scopeOf(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): TemplateScope {
-    const { wantsData, wantsBody } = this.#shapes(trigger.event);
-    return {
-      ...itemFields(trigger, id, parts),
-      data: wantsData ? templateData(parts) : {},
-      now: parts.attemptAt,
-      job: this.#job,
-      body: wantsBody ? readBody(byDefault()) : {},
-    };
-  }
-
-  #wrapped(body: string, id: string, trigger: SentTrigger): string {
-    return this.#isEvent ? cloudEvent(body, id, trigger, this.#settings.subscriptionId) : body;
+  #defaultBodyOf(items: readonly RequestItem[]): string {
+    const text = items.map(({ text = '' }) => text).join(',');
+    return this.#isBatch ? `[${text}]` : text;
   }
 
   #idOf(trigger: SentTrigger): string {
@@ -184,40 +131,14 @@ export class RequestMaker {
   }
 }
 
-function itemFields(trigger: SentTrigger, id: string, { audience }: PayloadParts): Omit<ItemScope, 'data' | 'body'> {
-  const { user, event, at } = trigger;
-  const action = event === 'enter' ? 'entered' : 'exited';
-  return { id: user, event, action, audience, at, delivery_id: id, attempt: nextAttempt(trigger) };
-}
-
-/** The costly parts are made only when a template reads them. A template may write a whole item, and its text does not tell whether it does. */
-function itemScope(trigger: SentTrigger, id: string, parts: PayloadParts, byDefault: () => string): ItemScope {
-  let data: JsonObject | undefined;
-  let body: JsonObject | undefined;
-  return {
-    ...itemFields(trigger, id, parts),
-    get data() {
-      return (data ??= templateData(parts));
-    },
-    get body() {
-      return (body ??= readBody(byDefault()));
-    },
-  };
-}
-
 /** @throws MessageImpossible */
 function defaultBody(parts: PayloadParts, isLegacy: boolean): string {
   try {
     return isLegacy ? legacyPayload(parts) : newPayload(parts);
   } catch (error) {
-    throw new MessageImpossible(ATTEMPT_CODES.payloadImpossible, 'The message cannot be written.', error);
+    throw new MessageImpossible(ATTEMPT_CODES.payloadImpossible, 'The message cannot be written.', { cause: error });
   }
 }
-
-const NO_HEADERS: readonly string[] = [];
-
-/** CloudEvents, JSON Batch Format. */
-const CLOUD_EVENTS = 'application/cloudevents-batch+json';
 
 /** The id of a batch: the same for the same triggers in the same order. */
 export function batchId(items: readonly Pick<RequestItem, 'id'>[]): string {
@@ -255,12 +176,7 @@ export function requestWith(
   // Only a template leads to another path than was checked before: that is a failure of this message alone, and others go on.
   if (!reaches(url)) {
     const reason = 'webhookUrl: it leads where the authorization may not be sent';
-    throw new MessageImpossible(
-      ATTEMPT_CODES.templateFailed,
-      'The authorization is not for its URL.',
-      undefined,
-      reason,
-    );
+    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The authorization is not for its URL.', { reason });
   }
   const timestampSeconds = Math.floor(Date.now() / 1000);
   const all = [

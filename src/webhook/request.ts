@@ -26,11 +26,22 @@ export class MessageImpossible extends Error {
   readonly code: string;
   /** The reason, as far as people should see it. */
   readonly reason: string | undefined;
+  /** The wrong part of the text, with a caret below it. It contains values of the person, and is only for people who ask to see them. */
+  readonly excerpt: string | undefined;
 
-  constructor(code: string, message: string, cause?: unknown, reason?: string) {
+  constructor(
+    code: string,
+    message: string,
+    {
+      cause,
+      reason,
+      excerpt,
+    }: { readonly cause?: unknown; readonly reason?: string; readonly excerpt?: string | undefined } = {},
+  ) {
     super(message, { cause });
     this.code = code;
     this.reason = reason;
+    this.excerpt = excerpt;
   }
 }
 

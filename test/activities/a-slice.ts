@@ -18,6 +18,7 @@ import { packSlice } from '../../src/domain/slice.ts';
 import { GuardedAgents } from '../../src/network/guarded-agents.ts';
 import { createPoster } from '../../src/webhook/attempt.ts';
 import { WorkerMetrics } from '../../src/features/metrics/worker-metrics.ts';
+import { TEMPLATED_SHAPES } from '../../src/features/templates/shapes.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { THIS_MACHINE } from '../webhook/an-attempt.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
@@ -110,6 +111,7 @@ export class SliceLab {
       ...rest,
     };
     const deliver = createDeliver({
+      shapes: TEMPLATED_SHAPES,
       source: this.source,
       spilledProfiles: new SpilledProfileReader(this.spilledIn),
       poster: this.#poster,

@@ -2,6 +2,8 @@ import { expect, test } from '@jest/globals';
 import { createPrepareJob } from '../../src/activities/prepare-job.ts';
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
+import { TEMPLATED_SHAPES } from '../../src/features/templates/shapes.ts';
+import { DEFAULT_SHAPES, type Shapes } from '../../src/webhook/shape.ts';
 import { MemorySource } from '../support/memory-source.ts';
 import { authorizationsOf, type Inputs } from '../webhook/an-authorization.ts';
 
@@ -13,10 +15,11 @@ const CRM: Inputs = { crm: { origins: ['https://hooks.example.com'], bearer: 't'
 
 const ASKED_AT = Date.UTC(2026, 10, 27, 8, 30);
 
-function preparing(audiences = [VIP, NEWS], authorizations = CRM) {
+function preparing(audiences = [VIP, NEWS], authorizations = CRM, shapes: Shapes | undefined = TEMPLATED_SHAPES) {
   const source = new MemorySource({ audiences: audiences.map((one) => ({ ...one, members: [] })) });
   source.lagMs = 1234;
   const prepareJob = createPrepareJob({
+    shapes,
     source,
     authorizations: authorizationsOf(authorizations),
     missingSearchAttributes: async () => ['ExportJobId'],
@@ -161,6 +164,14 @@ test('a job has a problem for each mistake in its requests: their destinations, 
     ['body', 'Line 1, column 1: tag {% if id %} not closed'],
     ['onExit.body', 'Line 2: "audience" has nothing called "slugg". Did you mean "slug"?'],
   ]);
+});
+
+test('a worker without templates refuses a job whose requests would have another shape', async () => {
+  const { prepare } = preparing([VIP], CRM, DEFAULT_SHAPES);
+  expect(await prepare(job)).toMatchObject({ ok: true });
+  expect(await prepare({ ...job, method: 'PUT', onExit: { body: '' } })).toMatchObject({
+    problems: [{ field: 'method' }, { field: 'onExit.body' }],
+  });
 });
 
 test('a header that looks like a secret is worth a warning, and others are not', async () => {

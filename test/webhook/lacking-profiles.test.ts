@@ -5,7 +5,8 @@ import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts
 import type { JsonObject, TriggerEvent } from '../../src/contract/trigger.ts';
 import { MessageImpossible, type WebhookRequest } from '../../src/webhook/request.ts';
 import { RequestMaker } from '../../src/webhook/request-maker.ts';
-import { ItemsSkipped } from '../../src/webhook/templates.ts';
+import { TEMPLATED_SHAPES } from '../../src/features/templates/shapes.ts';
+import { ItemsSkipped } from '../../src/webhook/shape.ts';
 import { authorizationsOf } from './an-authorization.ts';
 import {
   braze,
@@ -38,7 +39,7 @@ function requestOf(file: string, event: TriggerEvent, user: string, profile: Jso
   const trigger: SliceTrigger = { user, audience: audience.id, event, at: '2026-01-01T00:00:00Z' };
   if (!none.ok) throw new Error(none.code);
   try {
-    const maker = new RequestMaker(settings);
+    const maker = new RequestMaker(settings, TEMPLATED_SHAPES);
     return maker.request([maker.item(trigger, audience, profile)], none.authorization, 'x/1');
   } catch (error) {
     const isSkipped = error instanceof ItemsSkipped || (error instanceof MessageImpossible && error.code === 'SKIPPED');

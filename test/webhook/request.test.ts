@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import { deliveryId } from '../../src/domain/delivery-id.ts';
 import { parseInstant } from '../../src/domain/instant.ts';
 import { MessageImpossible, type RequestMarks, type WebhookRequest } from '../../src/webhook/request.ts';
+import { TEMPLATED_SHAPES } from '../../src/features/templates/shapes.ts';
+import { DEFAULT_SHAPES } from '../../src/webhook/shape.ts';
 import { createNanosecondClock, RequestMaker } from '../../src/webhook/request-maker.ts';
 import { shownRequest } from '../../src/webhook/shown-request.ts';
 import { authorizationsOf } from './an-authorization.ts';
@@ -57,7 +59,7 @@ async function requestWith(
   }).lookUp('crm', new URL(origins[0] ?? ''));
   if (!found.ok) throw new Error(found.code);
   const profile = { email: 'e', name: 'n' };
-  const maker = new RequestMaker({ ...settings, ...changes });
+  const maker = new RequestMaker({ ...settings, ...changes }, TEMPLATED_SHAPES);
   const item = maker.item(trigger, audience, profile);
   const made = maker.request([item], found.authorization, 'audience-triggers/1.2.3', marks);
   const byName = headersOf(made);
@@ -173,7 +175,8 @@ function make(
   settings: Partial<DeliverySettings> = {},
 ): WebhookRequest {
   const request = shape === undefined ? {} : { request: { label: 'CRM', ...shape } };
-  const maker = new RequestMaker({ ...plain, ...settings, ...request });
+  const shapes = shape === undefined ? DEFAULT_SHAPES : TEMPLATED_SHAPES;
+  const maker = new RequestMaker({ ...plain, ...settings, ...request }, shapes);
   const items = triggers.map((trigger) => maker.item(trigger, audience, { email: `${trigger.user}@example.com` }));
   return maker.request(items, authorization, 'audience-triggers/1.2.3');
 }
@@ -183,7 +186,7 @@ const bodyOf = ({ body }: WebhookRequest): unknown => JSON.parse(String(body));
 test('each element is the default body, with the delivery id that its request would have', () => {
   const elements = bodyOf(make(undefined)) as { id: string; meta: object }[];
   const { batch: _, ...without } = plain;
-  const maker = new RequestMaker(without);
+  const maker = new RequestMaker(without, TEMPLATED_SHAPES);
   const alone = maker.request([maker.item(ann, audience, { email: '7@example.com' })], authorization, 'x/1');
   const { meta, ...same } = JSON.parse(String(alone.body)) as { meta: object };
   expect(elements[0]).toMatchObject(same);
@@ -230,7 +233,7 @@ test('a template has all of each item, and of its job what is not about one', ()
 });
 
 test('a whole item can be written, with integers of any length', () => {
-  const maker = new RequestMaker({ ...plain, request: { label: 'CRM', body: '{{ items | json }}' } });
+  const maker = new RequestMaker({ ...plain, request: { label: 'CRM', body: '{{ items | json }}' } }, TEMPLATED_SHAPES);
   const profile = ProfileText.read('{"n":12345678901234567890123}');
   if (profile === undefined) throw new Error('That is JSON.');
   const request = maker.request([maker.item(ann, audience, profile)], authorization, 'x/1');
@@ -264,7 +267,8 @@ test('a template that gives no request says in which field', () => {
 });
 
 test('a batch has one event where requests, or what their answers mean, differ by it', () => {
-  const isByEvent = (settings: Partial<DeliverySettings>) => new RequestMaker({ ...plain, ...settings }).isByEvent;
+  const isByEvent = (settings: Partial<DeliverySettings>) =>
+    new RequestMaker({ ...plain, ...settings }, TEMPLATED_SHAPES).isByEvent;
   expect(isByEvent({})).toBe(false);
   expect(isByEvent({ request: { label: 'CRM', method: 'PUT' } })).toBe(false);
   expect(isByEvent({ request: { label: 'CRM', onEnter: { method: 'PUT' } } })).toBe(true);

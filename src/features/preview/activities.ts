@@ -19,8 +19,7 @@ import type { Authorizations, RequestAuthorization } from '../../webhook/authori
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../../webhook/request.ts';
 import { shownRequest } from '../../webhook/shown-request.ts';
 import { type RequestItem, RequestMaker } from '../../webhook/request-maker.ts';
-import { destinationOf, urlTemplateOf } from '../../webhook/shaped-request.ts';
-import { ItemsSkipped, TemplateFailed } from '../../webhook/templates.ts';
+import { DEFAULT_SHAPES, destinationOf, ItemsSkipped, type Shapes, urlTemplateOf } from '../../webhook/shape.ts';
 import { secretsIn, withoutEcho } from '../../webhook/without-secrets.ts';
 
 /** The person of a sample, and the audience that leads to them. */
@@ -101,6 +100,7 @@ export interface SampleDependencies {
   readonly source: AudienceSource;
   readonly poster: Poster;
   readonly authorizations: Authorizations;
+  readonly shapes?: Shapes | undefined;
   readonly userAgent: string;
   readonly serverLimits: ServerLimits;
   /** A job's settings for sending; null before it has begun, undefined when there is no such job. */
@@ -183,7 +183,7 @@ async function prepareSample(
     at,
     memberships,
   });
-  const maker = new RequestMaker(settings);
+  const maker = new RequestMaker(settings, dependencies.shapes ?? DEFAULT_SHAPES);
   const itemId = settings.batch === undefined ? id : undefined;
   const make = (authorization: RequestAuthorization): WebhookRequest => {
     const itemOf = (one: SampledPerson): RequestItem => maker.item(triggerOf(one), audience, one.profile, itemId);
@@ -194,8 +194,9 @@ async function prepareSample(
     } catch (error) {
       if (!(error instanceof ItemsSkipped)) throw error;
       const [reason] = error.reasons.values();
-      sent = sent.filter((_, i) => !error.reasons.has(items[i]?.scope));
-      if (sent.length === 0) throw new MessageImpossible(ATTEMPT_CODES.skipped, 'All are skipped.', undefined, reason);
+      sent = sent.filter((_, i) => items[i] === undefined || !error.reasons.has(items[i]));
+      if (sent.length === 0)
+        throw new MessageImpossible(ATTEMPT_CODES.skipped, 'All are skipped.', reason === undefined ? {} : { reason });
       return make(authorization);
     }
   };
@@ -275,7 +276,7 @@ function made(make: () => WebhookRequest, several: boolean): WebhookRequest {
         error.code === ATTEMPT_CODES.templateFailed
           ? 'Correct the template. If it is right for others, try another person.'
           : 'Try another person.';
-      const { excerpt } = error.cause instanceof TemplateFailed ? error.cause : {};
+      const { excerpt } = error;
       const shown = excerpt === undefined ? '' : `\n\nRendered, with the mistake at the caret:\n${excerpt}`;
       const whom = several ? 'these people' : 'this person';
       const message = `Nothing can be sent about ${whom}: ${failureInWords(error)}${why}. ${advice}${shown}`;

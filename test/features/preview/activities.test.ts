@@ -5,6 +5,7 @@ import type { Sample, Sampled, SampleInput, SentSample } from '../../../src/feat
 import { DEFAULT_SERVER_LIMITS } from '../../../src/domain/limits.ts';
 import type { RecorderOptions } from '../../../demo/recorder.ts';
 import { NetworkPolicy } from '../../../src/network/network-policy.ts';
+import { TEMPLATED_SHAPES } from '../../../src/features/templates/shapes.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { aPoster, aReceiver, THIS_MACHINE } from '../../webhook/an-attempt.ts';
 import { authorizationsOf, givesToken, type Inputs } from '../../webhook/an-authorization.ts';
@@ -40,6 +41,7 @@ async function samples(setting: Setting = {}) {
     profiles: setting.profiles ?? PROFILES,
   });
   const activities = createSamples({
+    shapes: TEMPLATED_SHAPES,
     source,
     poster,
     authorizations: authorizationsOf({

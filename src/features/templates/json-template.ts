@@ -1,7 +1,7 @@
 import { CaptureTag, CycleTag, EchoTag, Output, type Template, TypeGuards, type Value } from 'liquidjs';
-import type { JsonObject } from '../contract/trigger.ts';
-import { isRecord, placeOfMistake } from '../domain/json.ts';
-import { printable } from '../domain/text.ts';
+import type { JsonObject } from '../../contract/trigger.ts';
+import { isRecord, placeOfMistake } from '../../domain/json.ts';
+import { printable } from '../../domain/text.ts';
 import { speltAs } from './template-values.ts';
 
 // Checks for templates whose text is JSON.

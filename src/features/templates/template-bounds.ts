@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Context, type Drop, type Liquid } from 'liquidjs';
-import { isRecord } from '../domain/json.ts';
+import { isRecord } from '../../domain/json.ts';
 import { MOST_CHARACTERS, written } from './template-values.ts';
 
 /**

@@ -1,15 +1,16 @@
 import { expect, test } from '@jest/globals';
 import { CloudEvent, HTTP } from 'cloudevents';
-import type { DeliverySettings, SliceTrigger } from '../../src/contract/slice.ts';
-import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { type Profile, ProfileText } from '../../src/domain/message.ts';
-import { MessageImpossible, type WebhookRequest } from '../../src/webhook/request.ts';
-import { shownRequest } from '../../src/webhook/shown-request.ts';
-import { RequestMaker } from '../../src/webhook/request-maker.ts';
-import { destinationsOf, urlTemplateOf } from '../../src/webhook/shaped-request.ts';
-import { authorizationsOf } from './an-authorization.ts';
-import { SETTINGS } from '../support/delivery-settings.ts';
-import { headersOf } from './a-request.ts';
+import type { DeliverySettings, SliceTrigger } from '../../../src/contract/slice.ts';
+import { deliveryId } from '../../../src/domain/delivery-id.ts';
+import { type Profile, ProfileText } from '../../../src/domain/message.ts';
+import { MessageImpossible, type WebhookRequest } from '../../../src/webhook/request.ts';
+import { shownRequest } from '../../../src/webhook/shown-request.ts';
+import { RequestMaker } from '../../../src/webhook/request-maker.ts';
+import { TEMPLATED_SHAPES } from '../../../src/features/templates/shapes.ts';
+import { destinationsOf, urlTemplateOf } from '../../../src/webhook/shape.ts';
+import { authorizationsOf } from '../../webhook/an-authorization.ts';
+import { SETTINGS } from '../../support/delivery-settings.ts';
+import { headersOf } from '../../webhook/a-request.ts';
 
 const audience = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };
 const enter: SliceTrigger = { user: '7', audience: audience.id, event: 'enter', at: '2026-01-01T00:00:00.000000001Z' };
@@ -27,7 +28,7 @@ function make(
 ): WebhookRequest {
   if (!authorization.ok) throw new Error(authorization.code);
   const request = { label: 'CRM', method, headers, contentType, body, onEnter, onExit, envelope };
-  const maker = new RequestMaker({ ...SETTINGS, request, ...settings });
+  const maker = new RequestMaker({ ...SETTINGS, request, ...settings }, TEMPLATED_SHAPES);
   return maker.request(
     [maker.item(trigger, audience, profile)],
     authorization.authorization,
@@ -53,7 +54,7 @@ const failed = (reason: string | RegExp): object => ({
 
 test('a job that says nothing about its requests sends what it always sent', () => {
   if (!noAuthorization.ok) throw new Error('There is none.');
-  const maker = new RequestMaker(SETTINGS);
+  const maker = new RequestMaker(SETTINGS, TEMPLATED_SHAPES);
   const item = maker.item(enter, audience, { email: 'e' });
   const made = maker.request([item], noAuthorization.authorization, 'x/1');
   expect(JSON.parse(String(made.body))).toMatchObject({ id: enter.user, data: { email: 'e' } });
@@ -340,7 +341,7 @@ test('[S22] the value of a header that an authorization has, too, is the authori
   const settings = { ...SETTINGS, request: { label: 'CRM', headers: { 'X-Team': 'job', 'X-List': '7' } } };
   if (!noAuthorization.ok) throw new Error(noAuthorization.code);
   const authorization = { ...noAuthorization.authorization, headers: ['x-team', 's3cret'] };
-  const maker = new RequestMaker(settings);
+  const maker = new RequestMaker(settings, TEMPLATED_SHAPES);
   const made = maker.request([maker.item(enter, audience, {})], authorization, 'audience-triggers/1.2.3');
   const shown = shownRequest(new URL(SETTINGS.webhookUrl), made, 100);
   expect(shown.headers).toContainEqual(['x-team', '…']);

@@ -2,18 +2,18 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parseJson } from '../../src/domain/json.ts';
+import { parseJson } from '../../../src/domain/json.ts';
 import {
-  ItemsSkipped,
+  ItemsOmitted,
   readTemplate,
   TemplateFailed,
   templateProblem,
   type TemplateScope,
   TemplateSkipped,
-} from '../../src/webhook/templates.ts';
-import { EMPTY_VALUE, speltAs, type TemplateUse } from '../../src/webhook/template-values.ts';
-import { jsonKey, jsonText, objectText } from '../domain/a-json-text.ts';
-import { always } from '../support/properties.ts';
+} from '../../../src/features/templates/templates.ts';
+import { EMPTY_VALUE, speltAs, type TemplateUse } from '../../../src/features/templates/template-values.ts';
+import { jsonKey, jsonText, objectText } from '../../domain/a-json-text.ts';
+import { always } from '../../support/properties.ts';
 
 const scope: TemplateScope = {
   id: '../b/c\n"x"',
@@ -142,7 +142,7 @@ test('in a batch, skip leaves one of its items out, with the reason', () => {
   try {
     render([ann, bob]);
   } catch (error) {
-    if (error instanceof ItemsSkipped) ({ reasons } = error);
+    if (error instanceof ItemsOmitted) ({ reasons } = error);
   }
   expect([...reasons]).toEqual([[ann, 'ann']]);
   expect(render([bob])).toBe('["bob",]');

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { effectiveShape } from '../../src/contract/request-shape.ts';
-import { jsonFrom } from '../../src/webhook/json-template.ts';
-import { readTemplate, TemplateFailed, templateProblem } from '../../src/webhook/templates.ts';
-import { always } from '../support/properties.ts';
+import { effectiveShape } from '../../../src/contract/request-shape.ts';
+import { jsonFrom } from '../../../src/features/templates/json-template.ts';
+import { readTemplate, TemplateFailed, templateProblem } from '../../../src/features/templates/templates.ts';
+import { always } from '../../support/properties.ts';
 
 const problemOf = (body: string, batch?: 'body') => templateProblem(body, 'json', { batch });
 

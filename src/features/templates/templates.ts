@@ -13,11 +13,11 @@ import {
   toValueSync,
   Value,
 } from 'liquidjs';
-import { nearestKey } from '../contract/nearest-key.ts';
-import { TEMPLATE_LENGTH } from '../contract/request-shape.ts';
-import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { isRecord } from '../domain/json.ts';
-import { isTemplate } from '../domain/message.ts';
+import { nearestKey } from '../../contract/nearest-key.ts';
+import { TEMPLATE_LENGTH } from '../../contract/request-shape.ts';
+import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import { isRecord } from '../../domain/json.ts';
+import { isTemplate } from '../../domain/message.ts';
 import {
   BoundedContext,
   BoundedText,
@@ -111,8 +111,8 @@ export class TemplateFailed extends Error {
 /** `{% skip "reason" %}`: nothing is sent about this person. The message is the reason. */
 export class TemplateSkipped extends Error {}
 
-/** The same in a batch: make it without these items, each of which has its reason. */
-export class ItemsSkipped extends Error {
+/** The same in a batch: make it without these of its `items`, each of which has its reason. */
+export class ItemsOmitted extends Error {
   readonly reasons: ReadonlyMap<unknown, string>;
 
   constructor(reasons: ReadonlyMap<unknown, string>) {
@@ -125,7 +125,7 @@ export class ItemsSkipped extends Error {
 export interface Template {
   /**
    * @throws TemplateFailed with the line
-   * @throws TemplateSkipped, ItemsSkipped
+   * @throws TemplateSkipped, ItemsOmitted
    */
   render(scope: TemplateScope | BatchScope): string;
 }
@@ -152,7 +152,7 @@ export function readTemplate(source: string, use: TemplateUse): Template {
     } finally {
       bounds.spendTime();
     }
-    if (context.skipped.size > 0) throw new ItemsSkipped(context.skipped);
+    if (context.skipped.size > 0) throw new ItemsOmitted(context.skipped);
     return emitter.buffer;
   };
   const pieces = piecesOf(parsed, use);
@@ -475,7 +475,7 @@ function trying<T>(call: () => T): T {
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const cause = causeOf(error);
-    if (cause instanceof TemplateSkipped || cause instanceof ItemsSkipped) throw cause;
+    if (cause instanceof TemplateSkipped || cause instanceof ItemsOmitted) throw cause;
     throw new TemplateFailed(`${placeOf(error)}${reasonOf(cause)}`);
   }
 }

@@ -7,42 +7,34 @@ import {
   isForm,
   JSON_TYPE,
   type RequestShape,
-} from '../contract/request-shape.ts';
-import type { DeliverySettings, SliceTrigger } from '../contract/slice.ts';
-import type { JsonObject, TriggerEvent } from '../contract/trigger.ts';
-import { doubledKey } from '../domain/json-scan.ts';
-import { isRecord, jsonMistake, NO_NUMBER, parseJson, placeOfMistake, stringifyJson } from '../domain/json.ts';
-import { isTemplate } from '../domain/message.ts';
-import { ATTEMPT_CODES } from '../domain/verdict.ts';
-import type { RequestAuthorization } from './authorization.ts';
+} from '../../contract/request-shape.ts';
+import type { SliceTrigger } from '../../contract/slice.ts';
+import type { JsonObject, TriggerEvent } from '../../contract/trigger.ts';
+import { doubledKey } from '../../domain/json-scan.ts';
+import { isRecord, jsonMistake, NO_NUMBER, parseJson, placeOfMistake, stringifyJson } from '../../domain/json.ts';
+import { isTemplate, templateData } from '../../domain/message.ts';
+import { nextAttempt } from '../../domain/slice.ts';
+import { ATTEMPT_CODES } from '../../domain/verdict.ts';
+import type { RequestAuthorization } from '../../webhook/authorization.ts';
+import { MessageImpossible } from '../../webhook/request.ts';
+import { ItemsSkipped, type RequestContent, type Shape, type Shapes, type ShapeSettings } from '../../webhook/shape.ts';
 import { excerptOf, isJson, jsonFrom } from './json-template.ts';
-import { MessageImpossible } from './request.ts';
+import { templateProblems } from './template-problems.ts';
+import { EMPTY_VALUE, speltAs } from './template-values.ts';
 import {
   type BatchScope,
+  ItemsOmitted,
+  type ItemScope,
   readTemplate,
   type Template,
   TemplateFailed,
-  TemplateSkipped,
   type TemplateScope,
+  TemplateSkipped,
+  withItems,
 } from './templates.ts';
-import { EMPTY_VALUE, speltAs } from './template-values.ts';
 
-/** The URLs that a job sends to. */
-export function destinationsOf(settings: DeliverySettings): readonly URL[] {
-  if (settings.request === undefined) return [new URL(settings.webhookUrl)];
-  return (['enter', 'exit'] as const).map((event) => destinationOf(settings, event));
-}
-
-/** Where the requests of an event go. If a URL has a template, only its origin matters. */
-export function destinationOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): URL {
-  return new URL(effectiveShape({ ...request, webhookUrl }, event).webhookUrl);
-}
-
-/** The template of the URL that the requests of an event go to; undefined: it has none. */
-export function urlTemplateOf({ webhookUrl, request }: DeliverySettings, event: TriggerEvent): string | undefined {
-  const { webhookUrl: url } = effectiveShape({ ...request, webhookUrl }, event);
-  return isTemplate(url) ? url : undefined;
-}
+/** A job's settings for its requests, with their URL. */
+type RequestSpec = RequestShape & { readonly webhookUrl: string };
 
 /** A template, and the field of the form that it stands in. */
 interface PlacedTemplate {
@@ -52,35 +44,33 @@ interface PlacedTemplate {
 
 type AnyScope = TemplateScope | BatchScope;
 
-/** The shape of one event's requests, ready for use. */
-export interface ReadShape extends Pick<EffectiveShape, 'method' | 'contentType'> {
+/** The texts of one event's requests, ready for use. */
+interface ReadTexts extends Pick<EffectiveShape, 'method' | 'contentType'> {
   readonly url: (scope: () => AnyScope) => URL;
   readonly headers: readonly (PlacedTemplate & { readonly name: string })[];
   readonly body: PlacedTemplate | 'default' | null;
-  /** Whether it has templates, and which of the costly parts of a scope they may name. */
-  readonly isTemplated: boolean;
-  readonly wantsData: boolean;
-  readonly wantsBody: boolean;
 }
 
-/** A job's settings for its requests, with their URL. */
-export type RequestSpec = RequestShape & { readonly webhookUrl: string };
-type Shapes = (event: TriggerEvent) => ReadShape;
+/** Shapes by the job's own settings, in which URL, headers and body can be templates. */
+export const TEMPLATED_SHAPES: Shapes = { of: shapesOf, problems: templateProblems };
 
 /** Keyed by settings: a job has one entry for each revision, and a sample has its own. */
-const known = new Map<string, Shapes>();
+const known = new Map<string, (event: TriggerEvent) => Shape>();
 const MOST_KNOWN = 200;
 
 /** Returns the shapes of each event's requests, and reads them once for each revision. */
-export function shapesOf(spec: RequestSpec): Shapes {
-  const key = JSON.stringify(spec);
+function shapesOf({ webhookUrl, request, subscriptionId, batch }: ShapeSettings): (event: TriggerEvent) => Shape {
+  const spec = { label: '', ...request, webhookUrl };
+  const key = JSON.stringify([spec, subscriptionId, batch !== undefined]);
   const found = known.get(key);
   if (found !== undefined) return found;
-  const read = new Map<TriggerEvent, ReadShape>();
-  const shapes: Shapes = (event) => {
+  const read = new Map<TriggerEvent, Shape>();
+  const shapes = (event: TriggerEvent): Shape => {
     const before = read.get(event);
     if (before !== undefined) return before;
-    const shape = readShape(spec, event);
+    const texts = readTexts(spec, event);
+    const shape =
+      batch === undefined ? shapeOfOne(spec, texts, subscriptionId) : shapeOfBatch(spec, texts, subscriptionId);
     read.set(event, shape);
     return shape;
   };
@@ -90,12 +80,73 @@ export function shapesOf(spec: RequestSpec): Shapes {
   return shapes;
 }
 
-function readShape(spec: RequestSpec, event: TriggerEvent): ReadShape {
+function shapeOfOne(spec: RequestSpec, texts: ReadTexts, subscriptionId: string): Shape {
+  const { method, contentType, body } = texts;
+  const job = { label: spec.label, subscription_id: subscriptionId };
+  const wrapped = (text: string, { id, trigger }: RequestContent): string =>
+    spec.envelope === 'cloudevents' ? cloudEvent(text, id, trigger, subscriptionId) : text;
+  return {
+    method,
+    contentType,
+    byDefault: body === 'default' ? (content) => wrapped(content.byDefault(), content) : undefined,
+    make: ([content], authorization) => {
+      if (content === undefined) throw new RangeError('A request is about somebody.');
+      let made: TemplateScope | undefined;
+      const scope = (): TemplateScope => (made ??= withJob(itemScope(content), content.parts.attemptAt, job));
+      const url = texts.url(scope);
+      const headers = headersOf(texts, scope, authorization);
+      const text = bodyOf(texts, spec, scope);
+      return { url, headers, body: typeof text === 'string' ? wrapped(text, content) : text };
+    },
+  };
+}
+
+/** CloudEvents, JSON Batch Format. */
+const CLOUD_EVENTS = 'application/cloudevents-batch+json';
+
+function shapeOfBatch(spec: RequestSpec, texts: ReadTexts, subscriptionId: string): Shape {
+  const { method, body } = texts;
+  const job = { label: spec.label, subscription_id: subscriptionId };
+  const isEvent = spec.envelope === 'cloudevents';
+  return {
+    method,
+    contentType: isEvent ? CLOUD_EVENTS : texts.contentType,
+    byDefault:
+      body === 'default'
+        ? ({ byDefault, id, trigger }) => (isEvent ? cloudEvent(byDefault(), id, trigger, subscriptionId) : byDefault())
+        : undefined,
+    make: (contents, authorization) => {
+      const around: BatchScope = { items: [], now: contents[0]?.parts.attemptAt ?? '', job };
+      const scopes = new Map<unknown, RequestContent>();
+      const inside = (): BatchScope => {
+        for (const content of contents) scopes.set(itemScope(content), content);
+        return withItems(around, [...scopes.keys()] as ItemScope[]); // It was filled with these alone.
+      };
+      try {
+        return {
+          url: texts.url(() => around),
+          headers: headersOf(texts, () => around, authorization),
+          body: bodyOf(texts, spec, inside),
+        };
+      } catch (error) {
+        if (!(error instanceof ItemsOmitted)) throw error;
+        throw new ItemsSkipped(
+          new Map(
+            [...error.reasons].flatMap(([one, why]) => {
+              const content = scopes.get(one);
+              return content === undefined ? [] : [[content, why] as const];
+            }),
+          ),
+        );
+      }
+    },
+  };
+}
+
+function readTexts(spec: RequestSpec, event: TriggerEvent): ReadTexts {
   const shape = effectiveShape(spec, event);
   const placeOf = (field: 'webhookUrl' | 'headers' | 'body'): string => fieldSaying(spec, event, field);
   const { method, contentType, body } = shape;
-  const sources = [shape.webhookUrl, ...Object.values(shape.headers), ...(isRecord(body) ? [body.template] : [])];
-  const names = (name: string): boolean => sources.some((source) => source.includes(name) || source.includes('['));
   return {
     method,
     contentType: spec.envelope == null ? contentType : 'application/cloudevents+json',
@@ -110,9 +161,6 @@ function readShape(spec: RequestSpec, event: TriggerEvent): ReadShape {
           template: at(placeOf('body'), () => readTemplate(body.template, bodyKind(contentType, spec.envelope))),
         }
       : body,
-    isTemplated: sources.some(isTemplate),
-    wantsData: names('data'),
-    wantsBody: names('body'),
   };
 }
 
@@ -123,7 +171,7 @@ const MOST_URL = 8192;
 const NOT_IN_URL = /[\p{Cc}\\#]/u;
 const DOTS = /^(?:\.|%2e){1,2}$/i;
 
-function readUrl(source: string, place: string): ReadShape['url'] {
+function readUrl(source: string, place: string): ReadTexts['url'] {
   if (!isTemplate(source)) {
     const url = new URL(source);
     return () => url;
@@ -158,16 +206,11 @@ function urlOf(origin: string, expected: string, source: string, rendered: strin
 }
 
 /** The headers that a job itself sets: name, value, name, value … */
-export function headersOf(shape: ReadShape, scope: () => AnyScope, authorization: RequestAuthorization): string[] {
+function headersOf(shape: ReadTexts, scope: () => AnyScope, authorization: RequestAuthorization): string[] {
   return shape.headers.flatMap(({ name, place, template }) => {
     const value = at(place, () => headerOf(template.render(scope())));
     return value === '' || carries(authorization, name) ? [] : [name, value];
   });
-}
-
-/** A default body, as templates see it. */
-export function readBody(text: string): JsonObject {
-  return speltAs(parseJson(text) as JsonObject, text); // Both formats are objects.
 }
 
 /** The value as HTTP/1.1 allows it: one line of plain characters. */
@@ -186,13 +229,14 @@ function carries({ headers }: RequestAuthorization, name: string): boolean {
   return headers.some((other, i) => i % 2 === 0 && other.toLowerCase() === name.toLowerCase());
 }
 
-/** Returns the text that a body's template gives, without an envelope; null: there is no template. */
-export function bodyOf(
-  { body, contentType }: Pick<ReadShape, 'body' | 'contentType'>,
-  { envelope }: Pick<RequestShape, 'envelope'>,
+/** Returns the text that a body's template gives, without an envelope; undefined: the body is the default one. */
+function bodyOf(
+  { body, contentType }: Pick<ReadTexts, 'body' | 'contentType'>,
+  { envelope }: Pick<RequestSpec, 'envelope'>,
   scope: () => AnyScope,
-): string | null {
-  if (body === null || body === 'default') return null;
+): string | null | undefined {
+  if (body === null) return null;
+  if (body === 'default') return undefined;
   return at(body.place, () => {
     const rendered = body.template.render(scope());
     const kind = bodyKind(contentType, envelope);
@@ -247,12 +291,7 @@ function formOf(text: string): string {
 }
 
 /** CloudEvents 1.0 in structured mode, with the body as its data. */
-export function cloudEvent(
-  data: string,
-  id: string,
-  { user, event, at: time }: SliceTrigger,
-  subscriptionId: string,
-): string {
+function cloudEvent(data: string, id: string, { user, event, at: time }: SliceTrigger, subscriptionId: string): string {
   const attributes = {
     specversion: '1.0',
     id,
@@ -271,9 +310,45 @@ function at<T>(place: string, make: () => T): T {
     return make();
   } catch (error) {
     if (error instanceof TemplateSkipped)
-      throw new MessageImpossible(ATTEMPT_CODES.skipped, 'The template skips this person.', undefined, error.message);
+      throw new MessageImpossible(ATTEMPT_CODES.skipped, 'The template skips this person.', { reason: error.message });
     if (!(error instanceof TemplateFailed)) throw error;
     const reason = `${place}: ${error.message}`;
-    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The template gives no request.', error, reason);
+    throw new MessageImpossible(ATTEMPT_CODES.templateFailed, 'The template gives no request.', {
+      cause: error,
+      reason,
+      excerpt: error.excerpt,
+    });
   }
+}
+
+/** The names about a trigger. The costly ones are made only when a template reads them. */
+function itemScope({ id, trigger, parts, byDefault }: RequestContent): ItemScope {
+  const { user, event, at } = trigger;
+  let data: JsonObject | undefined;
+  let body: JsonObject | undefined;
+  return {
+    id: user,
+    event,
+    action: event === 'enter' ? 'entered' : 'exited',
+    audience: parts.audience,
+    at,
+    delivery_id: id,
+    attempt: nextAttempt(trigger),
+    get data() {
+      return (data ??= templateData(parts));
+    },
+    get body() {
+      return (body ??= readBody(byDefault()));
+    },
+  };
+}
+
+/** The scope of a request about one trigger. */
+function withJob(item: ItemScope, now: string, job: TemplateScope['job']): TemplateScope {
+  return Object.assign(item, { now, job });
+}
+
+/** A default body, as templates see it. */
+function readBody(text: string): JsonObject {
+  return speltAs(parseJson(text) as JsonObject, text); // Both formats are objects.
 }

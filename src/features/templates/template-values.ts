@@ -1,6 +1,6 @@
 import { Output, type Template as LiquidTemplate, TypeGuards, type Value } from 'liquidjs';
-import type { JsonObject } from '../contract/trigger.ts';
-import { isRecord, refuseNoNumber, stringifyJson } from '../domain/json.ts';
+import type { JsonObject } from '../../contract/trigger.ts';
+import { isRecord, refuseNoNumber, stringifyJson } from '../../domain/json.ts';
 
 // How a template writes a value, depending on where its text goes.
 
