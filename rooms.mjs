@@ -93,6 +93,13 @@ const SHELL = {
     values: ['domain', 'temporal/payload-converter.ts', 'temporal/failure-converter.ts'],
     packages: ['node', 'zod', ...TEMPORAL_COMMON],
   },
+  'temporal/sandbox': {
+    ring: 'shell',
+    holds: 'interceptors of workflows: for payloads that cannot be read, and for queries',
+    values: ['domain', 'workflows/messages.ts'],
+    types: ['contract'],
+    packages: ['@temporalio/workflow', '@temporalio/common'],
+  },
   network: {
     ring: 'shell',
     holds: 'where connections may go, and how they are opened',
@@ -109,6 +116,13 @@ const SHELL = {
   words: {
     ring: 'shell',
     holds: 'what people read: labels of the form, remedies, deeds, reasons to wait',
+    values: ['domain'],
+    types: ['contract'],
+    packages: [],
+  },
+  'words/status-rows.ts': {
+    ring: 'shell',
+    holds: 'the rows of a status, which the Temporal UI shows, too',
     values: ['domain'],
     types: ['contract'],
     packages: [],
@@ -299,7 +313,14 @@ const FEATURES = Object.fromEntries([
     {
       ring: 'feature',
       holds: 'pages of a feature, and what it shows on other pages of the console',
-      values: ['features/*', 'console', 'domain', 'words', 'contract/duration.ts'],
+      values: [
+        'features/*',
+        'features/delivery-log/gaps-in-words.ts',
+        'console',
+        'domain',
+        'words',
+        'contract/duration.ts',
+      ],
       types: ['contract', 'client', 'features'],
       packages: ['preact', 'preact-iso', 'uplot'],
     },
@@ -309,7 +330,7 @@ const FEATURES = Object.fromEntries([
     {
       ring: 'feature',
       holds: "what Temporal's sandbox runs of a feature",
-      values: ['domain', 'workflows', 'snapshots/comparing.ts', ...PLAIN],
+      values: ['domain', 'workflows', 'snapshots/comparing.ts', 'words/status-rows.ts', ...PLAIN],
       types: ['contract', 'features'],
       packages: ['@temporalio/workflow', '@temporalio/common'],
     },
@@ -343,7 +364,7 @@ const APP = {
   'app/workflows.ts': {
     ring: 'app',
     holds: 'the workflows that the sandbox runs',
-    values: ['workflows', 'domain', 'features/*/ports.ts', 'features/*/sandbox'],
+    values: ['workflows', 'domain', 'words/status-rows.ts', 'features/*/ports.ts', 'features/*/sandbox'],
     packages: [],
   },
 };

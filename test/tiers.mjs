@@ -13,7 +13,7 @@ export const TIERS = {
     'activities/deliver',
     'activities/deliver-requests',
     'features/reconcile/activities',
-    'activities/stall-detector',
+    'worker/stall-detector',
     'features/watch/missed-rounds',
     'features/watch/publish-changes',
     'features/watch/scan-members',

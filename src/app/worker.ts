@@ -29,7 +29,7 @@ import { createPoster } from '../webhook/attempt.ts';
 import { GuardedAgents } from '../network/guarded-agents.ts';
 import { ConfiguredAuthorizations } from '../authorizations/authorizations.ts';
 import { sealingWith } from '../temporal/sealed-text.ts';
-import { StallDetector } from '../activities/stall-detector.ts';
+import { StallDetector } from '../worker/stall-detector.ts';
 import { release } from '../config/release.ts';
 import type { WorkerMetrics } from '../features/metrics/worker-metrics.ts';
 import { pollersOf } from '../client/asking.ts';

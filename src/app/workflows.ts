@@ -4,14 +4,18 @@ import { SAMPLE_REQUEST, SEND_SAMPLE } from '../features/preview/ports.ts';
 import { COMPARE_MEMBERS, FORGET_DIFFERENCE, KEEP_THEIR_MEMBERS } from '../features/reconcile/ports.ts';
 import { COUNT_TOLD } from '../features/replay/ports.ts';
 import { PREPARE_WATCH } from '../features/watch/ports.ts';
+import { detailsOf } from '../words/status-rows.ts';
+import { exportingJobs } from '../workflows/export-job.ts';
 import { askingWorkers } from '../workflows/worker-rpc.ts';
 
 export { alerts } from '../workflows/alerts.ts';
 export { backfill } from '../workflows/backfill.ts';
 export { deadLetter } from '../workflows/dead-letter.ts';
-export { exportJob } from '../workflows/export-job.ts';
 export { holder } from '../workflows/holder.ts';
 export { watchAudience } from '../features/watch/sandbox/watch-audience.ts';
+
+/** The workflow of an export job. */
+export const exportJob = exportingJobs(detailsOf);
 
 /** The workflow by which clients ask workers. */
 export const workerRpc = askingWorkers([

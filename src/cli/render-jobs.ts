@@ -13,7 +13,7 @@ import type { LoggedDeed } from '../contract/audit.ts';
 import { ALIKE, deedInWords, targetInWords } from '../words/audit.ts';
 import { counted, duration, printable } from '../domain/text.ts';
 import { shellWord } from '../domain/text.ts';
-import { isDelivering, type StatusRow, statusRows, type Tone } from '../domain/status-rows.ts';
+import { isDelivering, type StatusRow, statusRows, type Tone } from '../words/status-rows.ts';
 import { twinText } from '../domain/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';

@@ -1,7 +1,7 @@
 import type { RevisionAnswer } from '../contract/audit.ts';
 import type { Problem } from '../contract/export-job.ts';
 import type { KeptBackfill, KeptTriggers } from '../contract/job-status.ts';
-import { keptBackfillInWords } from '../domain/status-rows.ts';
+import { keptBackfillInWords } from '../words/status-rows.ts';
 import { counted, shownTime } from '../domain/text.ts';
 import type { Remedy } from '../contract/remedy.ts';
 import { GRPC, grpcCode, isTransient } from './server-errors.ts';

@@ -2,7 +2,7 @@ import { type ComponentChildren, Fragment, type JSX } from 'preact';
 import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../contract/export-job.ts';
 import { duration, printable } from '../domain/text.ts';
-import { toneOf } from '../domain/status-rows.ts';
+import { toneOf } from '../words/status-rows.ts';
 import { type ApiFailure, type Fetched, useAction, useNow, useSettled, useSteady } from './api.ts';
 import { ago, clockTime, remedyOnPage, utc } from './words.ts';
 

@@ -17,7 +17,7 @@ export function undecodable(reason: string): Undecodable {
   return { undecodablePayload: reason };
 }
 
-/** The whole text of the error of a query that could not be answered yet (`workflows/query-guard.ts`): the SDK hands on no code, and no name. */
+/** The whole text of the error of a query that could not be answered yet (`temporal/sandbox/query-guard.ts`): the SDK hands on no code, and no name. */
 export const EVENTS_AHEAD =
   'The workflow has events whose workflow task may not have finished yet. Ask again in a moment; if it has ended, ask by `triggers`.';
 

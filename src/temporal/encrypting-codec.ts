@@ -62,7 +62,7 @@ export class EncryptingCodec implements PayloadCodec {
   /**
    * @param keys if there are none, nothing is encrypted, but a payload that is encrypted is still recognized as such.
    * @param options.marksMissing for workers: a workflow's payload whose key is not here becomes a value that says so. Only the workflow can tell
-   *   payloads that it needs itself from those that somebody asks about (`workflows/payload-guard.ts`).
+   *   payloads that it needs itself from those that somebody asks about (`temporal/sandbox/payload-guard.ts`).
    * @param options.onMissing called when an activity needs a key that is not here.
    */
   constructor(

@@ -54,7 +54,7 @@ export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>
 > {
   const workflowsPath = beside('../app/workflows');
-  const guards = ['payload-guard', 'query-guard'].map((name) => beside(`../workflows/${name}`));
+  const guards = ['payload-guard', 'query-guard'].map((name) => beside(`../temporal/sandbox/${name}`));
   return {
     workflowsPath,
     preloadModules: [workflowsPath, ...guards],

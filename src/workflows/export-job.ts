@@ -58,7 +58,7 @@ class JobRun {
   #turns = 0;
   #commandBytes = 0;
 
-  constructor(state: DispatcherState, inbox: JobInbox) {
+  constructor(state: DispatcherState, inbox: JobInbox, detailsOf: (status: JobStatus) => string) {
     const { workflowId, runStartTime } = workflowInfo();
     this.#state = state;
     this.#inbox = inbox;
@@ -67,7 +67,7 @@ class JobRun {
     this.#endsAt = this.#startedAt + RUN_MS;
     const wake = () => this.#wake();
     this.#steps = new StepRunner(state, wake);
-    this.#visibility = new JobVisibility();
+    this.#visibility = new JobVisibility(detailsOf);
     this.updates = new JobUpdateHandlers(state, { wake, status: () => this.status() });
     inbox.onSignal = wake;
     answerQuery(recoveryQuery, 1, INTERNAL, (part) => this.#recovery(part));
@@ -260,32 +260,37 @@ function bytesOf(step: Step): number {
 }
 
 /** The result of a job that was stopped and keeps nothing. */
-interface ExportJobResult {
+export interface ExportJobResult {
   readonly received: number;
   readonly delivered: number;
 }
 
 /**
  * One export job, for its whole life. It takes enters and exits by signal, and sends each by POST in its person's order, with at most
- * Parallel Request Count requests in flight. It continues as new before its history grows long.
+ * Parallel Request Count requests in flight. It continues as new before its history grows long. Its arguments are the job's definition, as in a
+ * job file, a worker's answer about it, or what the previous run carried; nothing else.
  *
- * @param args the job's definition, as in a job file, a worker's answer about it, or what the previous run carried; nothing else.
+ * @param detailsOf a status as the Temporal UI shows it with the workflow.
  */
-export async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
-  const inbox = new JobInbox();
-  let giveHandlers: (handlers: JobUpdateHandlers) => void = () => undefined;
-  const handlers = new Promise<JobUpdateHandlers>((resolve) => (giveHandlers = resolve));
-  const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, handlers);
-  if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
-  const run = new JobRun(state, inbox);
-  giveHandlers(run.updates);
-  // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
-  await handlers;
-  // Cancelling a job stops it in order, so its work until then must not be cancelled.
-  const scope = CancellationScope.current();
-  // One that came before the first task counts before the first step: a backfill cannot be started and cancelled in one task.
-  if (scope.consideredCancelled) run.cancel();
-  else void scope.cancelRequested.catch(() => run.cancel());
-  await CancellationScope.nonCancellable(() => run.untilDone());
-  return { received: state.counters.received, delivered: state.counters.delivered };
+export function exportingJobs(
+  detailsOf: (status: JobStatus) => string,
+): (...args: readonly unknown[]) => Promise<ExportJobResult> {
+  return async function exportJob(...args: readonly unknown[]): Promise<ExportJobResult> {
+    const inbox = new JobInbox();
+    let giveHandlers: (handlers: JobUpdateHandlers) => void = () => undefined;
+    const handlers = new Promise<JobUpdateHandlers>((resolve) => (giveHandlers = resolve));
+    const state = isCarriedJob(args[0]) ? restoreJob(args[0]) : await beginNewJob(args, inbox, handlers);
+    if (state === undefined) return { received: inbox.waitingTriggers, delivered: 0 };
+    const run = new JobRun(state, inbox, detailsOf);
+    giveHandlers(run.updates);
+    // Updates that came meanwhile go before signals, as in a run that has begun: after a reset, pages wait for their backfill.
+    await handlers;
+    // Cancelling a job stops it in order, so its work until then must not be cancelled.
+    const scope = CancellationScope.current();
+    // One that came before the first task counts before the first step: a backfill cannot be started and cancelled in one task.
+    if (scope.consideredCancelled) run.cancel();
+    else void scope.cancelRequested.catch(() => run.cancel());
+    await CancellationScope.nonCancellable(() => run.untilDone());
+    return { received: state.counters.received, delivered: state.counters.delivered };
+  };
 }

@@ -5,7 +5,6 @@ import type { JobStatus } from '../contract/job-status.ts';
 import { stringifyJson } from '../domain/json.ts';
 import { audienceAttribute } from '../domain/names.ts';
 import { jobMemo } from '../domain/workflow-visibility.ts';
-import { detailsOf } from '../domain/status-rows.ts';
 
 const JOB_ID = defineSearchAttributeKey('ExportJobId', 'KEYWORD');
 const STATUS = defineSearchAttributeKey('ExportJobStatus', 'KEYWORD');
@@ -16,9 +15,15 @@ const DETAILS_EVERY_MS = 500;
 
 /** Shows a job in the Temporal UI: details as a small table, memo, search attributes. */
 export class JobVisibility {
+  readonly #detailsOf: (status: JobStatus) => string;
   #shownAt = 0;
   /** Memo and attributes follow from these, as JSON. */
   #record = '';
+
+  /** @param detailsOf a status as the Temporal UI shows it with the workflow. */
+  constructor(detailsOf: (status: JobStatus) => string) {
+    this.#detailsOf = detailsOf;
+  }
 
   /** Shows a status; updates attributes and memo only where they differ from those that the run has, since each update costs an event. */
   show(status: JobStatus, definition: JobDefinition, hasAttributes: boolean, now: number): void {
@@ -32,7 +37,7 @@ export class JobVisibility {
     }
     if (inFlight > 0 && now - this.#shownAt < DETAILS_EVERY_MS) return;
     this.#shownAt = now;
-    setCurrentDetails(detailsOf(status));
+    setCurrentDetails(this.#detailsOf(status));
   }
 }
 

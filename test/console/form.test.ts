@@ -13,7 +13,7 @@ import {
 } from '../../src/console/form.ts';
 import { ago, clockTime, jobSentence, spanWord, utc } from '../../src/console/words.ts';
 import { shellWord } from '../../src/domain/text.ts';
-import { toneOf } from '../../src/domain/status-rows.ts';
+import { toneOf } from '../../src/words/status-rows.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';

@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { AudienceList } from '../../contract/audience.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { hasStopped } from '../../domain/job-state.ts';
-import { kindOfBackfill } from '../../domain/status-rows.ts';
+import { kindOfBackfill } from '../../words/status-rows.ts';
 import { counted, printable, shellWord, shownCount } from '../../domain/text.ts';
 import { capital } from '../../words/text.ts';
 import { startAgain } from '../about.tsx';

@@ -5,7 +5,7 @@ import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { hasStopped } from '../../domain/job-state.ts';
 import { printable, shownCount } from '../../domain/text.ts';
-import { backfillProgress, kindOfBackfill, settledOf, statusRows } from '../../domain/status-rows.ts';
+import { backfillProgress, kindOfBackfill, settledOf, statusRows } from '../../words/status-rows.ts';
 import { AttemptCells } from '../about.tsx';
 import { pathOf, useFetched, useNow } from '../api.ts';
 import {

@@ -5,7 +5,7 @@ import { CSV_HEAD, csvLine } from './delivery-csv.ts';
 import type { DeliveryReader } from './delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { definedOf } from '../../domain/json.ts';
-import { EXPORT_WAIT_MS, gapsInWords } from '../../domain/log-gaps.ts';
+import { EXPORT_WAIT_MS, gapsInWords } from './gaps-in-words.ts';
 import { printable } from '../../domain/text.ts';
 import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
 import { command, commandGroup, unknownJob } from '../../cli/command.ts';

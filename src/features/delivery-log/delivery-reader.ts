@@ -12,7 +12,7 @@ import type {
   StatsQuery,
 } from '../../contract/delivery.ts';
 import type { ToldQuery } from '../../contract/replay.ts';
-import { COUNT_WAIT_MS } from '../../domain/log-gaps.ts';
+import { COUNT_WAIT_MS } from './gaps-in-words.ts';
 import { deedPage, deedsQuery } from './deeds.ts';
 import { attemptsQuery, batchQuery, cursorOf, deliveryQuery, oldestQuery, readCursor } from './delivery-query.ts';
 import { startOf } from './fellow-workers.ts';

@@ -10,7 +10,7 @@ import type { DeliveryReader } from './delivery-reader.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { definedOf } from '../../domain/json.ts';
-import { COUNT_WAIT_MS, gapsInWords } from '../../domain/log-gaps.ts';
+import { COUNT_WAIT_MS, gapsInWords } from './gaps-in-words.ts';
 import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
 import type { Caller } from '../../api/callers.ts';
 import {

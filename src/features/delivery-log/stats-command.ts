@@ -1,7 +1,7 @@
 import type { DeliveryCounts } from '../../contract/delivery.ts';
 import { failureInWords, failureNamed } from '../../domain/verdict.ts';
 import { definedOf } from '../../domain/json.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
+import { gapsInWords } from './gaps-in-words.ts';
 import { counted, printable } from '../../domain/text.ts';
 import { command, unknownJob, withJobs } from '../../cli/command.ts';
 import { withDeliveryLog } from './configured.ts';

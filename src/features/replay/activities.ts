@@ -8,7 +8,7 @@ import type { ToldQuery } from '../../contract/replay.ts';
 import { deliveryId } from '../../domain/delivery-id.ts';
 import { instantAfter, knownInstant, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
-import { EXPORT_WAIT_MS } from '../../domain/log-gaps.ts';
+import { EXPORT_WAIT_MS } from '../delivery-log/gaps-in-words.ts';
 import { packTriggers, type PersonTrigger } from '../../domain/job/queue/chain.ts';
 import { sha256 } from '../../webhook/sha256.ts';
 import type { ReplayActivities } from './ports.ts';

@@ -4,7 +4,7 @@ import { Option } from '@commander-js/extra-typings';
 import type { JobClient, JobStatus } from '../../client/job-client.ts';
 import type { ReplayOptions, ReplayWish } from './replay.ts';
 import { counted, printable, shownTime } from '../../domain/text.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
+import { gapsInWords } from '../delivery-log/gaps-in-words.ts';
 import { confirmed, nobodyToAsk, UserAborted } from '../../cli/ask.ts';
 import { command, withJobs } from '../../cli/command.ts';
 import { anyTime, asId, collect, pastTime, REASON } from '../../cli/options.ts';

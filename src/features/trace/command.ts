@@ -4,7 +4,7 @@ import type { TraceEvent } from './events.ts';
 import type { TraceProgress } from './trace.ts';
 import { configuredTaskQueue } from '../../config/file.ts';
 import { DeliveryLogError } from '../delivery-log/log-error.ts';
-import { gapsInWords } from '../../domain/log-gaps.ts';
+import { gapsInWords } from '../delivery-log/gaps-in-words.ts';
 import { knowsPerson } from './person-trace.ts';
 import { printable, shownTime } from '../../domain/text.ts';
 import { command, withJobs } from '../../cli/command.ts';

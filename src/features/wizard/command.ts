@@ -22,7 +22,7 @@ import { capital } from '../../words/text.ts';
 import { counted, printable, printableReason } from '../../domain/text.ts';
 import { shownUrl } from '../../domain/mask-url.ts';
 import { indentedJson } from '../../words/indented-json.ts';
-import { fieldName } from '../../domain/status-rows.ts';
+import { fieldName } from '../../words/status-rows.ts';
 import { answerLines, testedText } from '../preview/render.ts';
 import { checkJobDefinition } from '../../contract/export-job.ts';
 

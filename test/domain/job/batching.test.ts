@@ -5,7 +5,7 @@ import { retryNow, stopJob } from '../../../src/domain/job/operating.ts';
 import { settleSlice } from '../../../src/domain/job/settling.ts';
 import { type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { setJob } from '../../../src/domain/job/state.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 import { answerSlice } from './model-endpoint.ts';
 

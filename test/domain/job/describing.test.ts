@@ -3,7 +3,7 @@ import { describePerson, describeStarting } from '../../../src/domain/job/descri
 import { pauseJob } from '../../../src/domain/job/operating.ts';
 import { returnPermits } from '../../../src/domain/job/settling.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { detailsOf } from '../../../src/domain/status-rows.ts';
+import { detailsOf } from '../../../src/words/status-rows.ts';
 import { setJob } from '../../../src/domain/job/state.ts';
 import { AJob } from './a-job.ts';
 import { EDITABLE_FIELDS } from '../../../src/domain/form.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { pauseJob, runAgain, STOP_DEADLINE_MS, stopJob } from '../../../src/domain/job/operating.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 const HOUR_MS = 3_600_000;

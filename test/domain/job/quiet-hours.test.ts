@@ -3,7 +3,7 @@ import type { QuietHours } from '../../../src/contract/timing.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
 import { calendarRead, pauseJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { carryJob, restoreJob } from '../../../src/domain/job/carrying.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 const HOUR_MS = 3_600_000;

@@ -6,7 +6,7 @@ import { describePerson } from '../../../src/domain/job/describing.ts';
 import { recoverJob } from '../../../src/domain/job/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { carryJob } from '../../../src/domain/job/carrying.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 const HOUR_MS = 3_600_000;

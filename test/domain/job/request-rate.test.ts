@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { SliceInput, SliceReport } from '../../../src/contract/slice.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import { RequestSpacing } from '../../../src/domain/job/throttles/request-rate.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 function edit(job: AJob, requestsPerSecond: number | null, more: object = {}): void {

@@ -6,7 +6,7 @@ import { deadLetterOf } from '../../../src/domain/dead-letter.ts';
 import { forgetPerson, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
-import { statusRows } from '../../../src/domain/status-rows.ts';
+import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {

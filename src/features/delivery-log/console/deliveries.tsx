@@ -3,7 +3,7 @@ import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
 import type { DeliveryDetails, DeliveryRow, LogGap } from '../../../contract/delivery.ts';
 import { definedOf } from '../../../domain/json.ts';
-import { gapsInWords } from '../../../domain/log-gaps.ts';
+import { gapsInWords } from '../gaps-in-words.ts';
 import { shownCount } from '../../../domain/text.ts';
 import { shellWord } from '../../../domain/text.ts';
 import { failureInWords, SEARCHED_VERDICTS, VERDICTS } from '../../../domain/verdict.ts';

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { factsInWords, type Finding, type Health, type HealthState } from '../findings.ts';
 import { capital } from '../../../words/text.ts';
 import { counted, printable } from '../../../domain/text.ts';
-import type { Tone } from '../../../domain/status-rows.ts';
+import type { Tone } from '../../../words/status-rows.ts';
 import { pathOf, useFetched } from '../../../console/api.ts';
 import { Clipped, Head, State, Unanswered, usePageTitle } from '../../../console/parts.tsx';
 import { useSession } from '../../../console/session.tsx';

@@ -8,7 +8,7 @@ import { askerInWords } from '../../../words/audit.ts';
 import { capital } from '../../../words/text.ts';
 import { shellWord } from '../../../domain/text.ts';
 import { counted, printable, shownCount } from '../../../domain/text.ts';
-import { gapsInWords } from '../../../domain/log-gaps.ts';
+import { gapsInWords } from '../../delivery-log/gaps-in-words.ts';
 import { waitText } from '../../../words/standing.ts';
 import { failureInWords } from '../../../domain/verdict.ts';
 import { FoundWebhookId, JobLink, Tag, WebhookId } from '../../../console/about.tsx';

@@ -4,7 +4,7 @@ import { Counts, Typed } from '../../../console/action-inputs.tsx';
 import { ask, pathOf, useAction } from '../../../console/api.ts';
 import { Dialog, Loading } from '../../../console/parts.tsx';
 import { isIdle, type JobAction, type JobActionProps } from '../../../console/slots.ts';
-import { gapsInWords } from '../../../domain/log-gaps.ts';
+import { gapsInWords } from '../../delivery-log/gaps-in-words.ts';
 import { counted, printable, shellWord } from '../../../domain/text.ts';
 import type { FoundTold } from '../found-told.ts';
 

@@ -1,7 +1,7 @@
 import type { WatchPhase, WatchStatus } from '../watch.ts';
 import { counted, duration, printableReason, shownCount, shownTime } from '../../../domain/text.ts';
 import { detailsTable } from '../../../domain/workflow-visibility.ts';
-import { type StatusRow, toneOf } from '../../../domain/status-rows.ts';
+import { type StatusRow, toneOf } from '../../../words/status-rows.ts';
 
 const PHASES: Readonly<Record<WatchPhase, string>> = {
   scanning: 'scanning the members',

@@ -1,5 +1,5 @@
-import type { LogGap } from '../contract/delivery.ts';
-import { shownCount } from './text.ts';
+import type { LogGap } from '../../contract/delivery.ts';
+import { shownCount } from '../../domain/text.ts';
 
 /** The longest, in ms, that a person who counts waits for workers that have not written everything, and a replay or an export. */
 export const COUNT_WAIT_MS = 3_000;

@@ -1,6 +1,6 @@
 import type { ActivateInput, Next, WorkflowInterceptors, WorkflowInternalsInterceptor } from '@temporalio/workflow';
-import { EVENTS_AHEAD } from '../domain/errors.ts';
-import { ENDED_RUN } from './messages.ts';
+import { EVENTS_AHEAD } from '../../domain/errors.ts';
+import { ENDED_RUN } from '../../workflows/messages.ts';
 
 /** The SDK's id of a query that came without a task. Only such a query can come too early. */
 const WITHOUT_TASK = 'legacy_query';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { JobStatus } from '../../src/contract/job-status.ts';
-import { detailsOf, statusRows, toneOf } from '../../src/domain/status-rows.ts';
+import { detailsOf, statusRows, toneOf } from '../../src/words/status-rows.ts';
 import { aBackfill, aStatus } from '../cli/a-status.ts';
 import { always } from '../support/properties.ts';
 

@@ -14,9 +14,9 @@ import {
   ContinueAsNew,
   TemporalFailure,
 } from '@temporalio/workflow';
-import type { WorkerSinks } from '../contract/ports.ts';
-import { missingKeyReason, undecodable } from '../domain/errors.ts';
-import { EXPORT_JOB, refusedSignalMarker } from '../domain/names.ts';
+import type { WorkerSinks } from '../../contract/ports.ts';
+import { missingKeyReason, undecodable } from '../../domain/errors.ts';
+import { EXPORT_JOB, refusedSignalMarker } from '../../domain/names.ts';
 
 /** With this name the message of an error is not encrypted, since its readers may not have the key either (`failure-converter.ts`). */
 const KEY_MISSING = 'UnknownPayloadKey';

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { StallDetector } from '../../src/activities/stall-detector.ts';
+import { StallDetector } from '../../src/worker/stall-detector.ts';
 
 let detector: StallDetector;
 

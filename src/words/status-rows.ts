@@ -2,12 +2,12 @@ import type { Answers } from '../contract/answers.ts';
 import type { JobEdit } from '../contract/export-job.ts';
 import type { BackfillStatus, EndpointStatus, JobStatus, KeptTriggers, Waits } from '../contract/job-status.ts';
 import type { EventShape, ExportField, RequestSettings } from '../contract/request-shape.ts';
-import { EDITABLE_FIELDS, FIELDS } from './form.ts';
-import { counted, duration, printable, printableReason, shownCount, shownTime } from './text.ts';
-import { detailsTable } from './workflow-visibility.ts';
-import { isBackfillOver } from './job-state.ts';
-import { retryDelaysMs } from './retry.ts';
-import { failureInWords } from './verdict.ts';
+import { EDITABLE_FIELDS, FIELDS } from '../domain/form.ts';
+import { counted, duration, printable, printableReason, shownCount, shownTime } from '../domain/text.ts';
+import { detailsTable } from '../domain/workflow-visibility.ts';
+import { isBackfillOver } from '../domain/job-state.ts';
+import { retryDelaysMs } from '../domain/retry.ts';
+import { failureInWords } from '../domain/verdict.ts';
 import type { KeptBackfill } from '../contract/job-status.ts';
 
 /** One line of a job's status, in the terminal and in the Temporal UI. */

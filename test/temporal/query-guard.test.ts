@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { ActivateInput } from '@temporalio/workflow';
 import { EVENTS_AHEAD } from '../../src/domain/errors.ts';
 import { ENDED_RUN } from '../../src/workflows/messages.ts';
-import { interceptors } from '../../src/workflows/query-guard.ts';
+import { interceptors } from '../../src/temporal/sandbox/query-guard.ts';
 
 type Activation = ActivateInput['activation'];
 

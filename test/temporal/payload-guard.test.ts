@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { ApplicationFailure, ContinueAsNew, type WorkflowExecuteInput } from '@temporalio/workflow';
-import { interceptors } from '../../src/workflows/payload-guard.ts';
+import { interceptors } from '../../src/temporal/sandbox/payload-guard.ts';
 
 afterEach(() => void Reflect.deleteProperty(Error, 'stackTraceLimit'));
 
