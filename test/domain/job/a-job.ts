@@ -57,6 +57,11 @@ export class AJob {
     return admit(this.state, { user, audience: 'a', ...more }, event, this.now);
   }
 
+  signals(...users: readonly string[]): this {
+    for (const user of users) this.signal(user);
+    return this;
+  }
+
   /** Cuts a slice for each of them. */
   dispatchEach(users: readonly string[]): void {
     for (const user of users) {
@@ -168,6 +173,12 @@ export class AJob {
       sendingMs: 10,
     };
     settleSlice(this.state, slice.sliceId, report, this.now);
+  }
+
+  /** Dispatches what may be sent now, and ends the oldest slice so. */
+  send(failed: Record<number, Partial<FailedAttempt>> = {}, unsent: number[] = []): void {
+    this.dispatch();
+    this.end(failed, unsent);
   }
 
   /** All slices that run end, every trigger delivered. */

@@ -69,8 +69,7 @@ test('an alert gives the reason, and its end says since when', () => {
 });
 
 test('a 410 raises an alert, which ends when somebody resumes the job', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   told(job);
   job.end({ 0: { status: 410 } });
   expect(told(job)).toEqual(['paused-by-endpoint began']);
@@ -106,8 +105,7 @@ test('a trigger about long ago is not a backlog when it has just come', () => {
 
 test('waiting time is counted from acceptance, whatever the `at` of the trigger says', () => {
   for (const at of ['2025-02-04T00:00:00Z', '2036-01-01T00:00:00Z', '2026-01-01T00:00:60Z', '2026-01-01t00:00:00z']) {
-    const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
-    job.signal('before');
+    const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS }).signals('before');
     told(job);
     job.signal('1', 'enter', { at });
     expect(told(job)).toEqual([]);
@@ -169,8 +167,7 @@ test('dead letters are gathered for a minute, then reported once an hour, or whe
 });
 
 test('a job that stops reports its dead letters at once', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   told(job);
   job.end({ 0: { status: 422 } });
   expect(told(job)).toEqual([]);
@@ -180,8 +177,7 @@ test('a job that stops reports its dead letters at once', () => {
 });
 
 test('the end of a backfill says how many of its people became dead letters', () => {
-  const job = new AJob(5);
-  job.signal('earlier');
+  const job = new AJob(5).signals('earlier');
   told(job);
   job.end();
   job.backfill(['1', '2', '3']);
@@ -224,8 +220,7 @@ test('the next run raises alerts that the last run could not raise, and repeats 
 });
 
 test('an alert about an old backlog of our own making says so, and does not blame the endpoint', () => {
-  const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS });
-  for (const user of ['1', '2', '3']) job.signal(user);
+  const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS }).signals(...['1', '2', '3']);
   told(job);
   for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'ADDRESS_REFUSED' }])));
@@ -235,8 +230,7 @@ test('an alert about an old backlog of our own making says so, and does not blam
 });
 
 test('a backlog is not put down to a failure before the last delivery', () => {
-  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS });
-  job.signal('1');
+  const job = new AJob(1, { alertBacklogMs: 15 * MINUTE_MS }).signals('1');
   told(job);
   job.end({ 0: { code: 'ADDRESS_REFUSED' } });
   job.now += MINUTE_MS;
@@ -252,8 +246,7 @@ test('a backlog is not put down to a failure before the last delivery', () => {
 });
 
 test('an alert about a worker fault does not blame the endpoint', () => {
-  const job = new AJob(5);
-  for (const user of ['1', '2', '3']) job.signal(user);
+  const job = new AJob(5).signals(...['1', '2', '3']);
   told(job);
   for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'WORKER_FAULT' }])));

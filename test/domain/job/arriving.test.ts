@@ -29,8 +29,7 @@ test('a dead letter that asks again gets the same answer, and is not sent twice,
   job.redeliver(DEAD);
   job.redeliver(DEAD, { asking: asking(2) });
   expect(job.status.waiting).toBe(1);
-  job.dispatch();
-  job.end();
+  job.send();
   job.nextRun();
   job.redeliver(DEAD, { asking: asking(3) });
   // The same trigger, signalled anew, died anew: a decision of its own.
@@ -58,8 +57,7 @@ test('a dead letter about a former audience of the job is taken only when forced
 
 test('a job that discards its triggers takes no dead letter, which outlives it', () => {
   const job = new AJob(1);
-  job.signal('busy');
-  job.dispatch();
+  job.dispatchEach(['busy']);
   stopJob(job.state, 'discard');
   job.redeliver(DEAD);
   expect(job.step()).toEqual({ kind: 'wait' });

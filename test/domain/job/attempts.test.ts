@@ -14,8 +14,7 @@ function next(job: AJob): number {
 }
 
 test('attempts go on counting over a dead letter and its redelivery, into the next run', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   expect(next(job)).toBe(1);
   job.end({ 0: { status: 503 } });
   expect(next(job)).toBe(2);
@@ -35,8 +34,7 @@ test('attempts go on counting over a dead letter and its redelivery, into the ne
 });
 
 test('an answer that costs no step of the schedule is an attempt all the same; what made no request is none', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   next(job);
   job.end({ 0: { status: 429 } });
   expect(next(job)).toBe(2);
@@ -45,8 +43,7 @@ test('an answer that costs no step of the schedule is an attempt all the same; w
 });
 
 test('a request that a lost worker may have made counts', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.signal('1', 'exit');
   next(job);
   const [slice] = job.running.splice(0);
@@ -97,8 +94,7 @@ test('a member in a slice of live triggers keeps its lane', () => {
 test('a live trigger remembers the member that it replaced, until an attempt at it is known', () => {
   const job = new AJob(1);
   job.backfill(['1']);
-  job.dispatch();
-  job.end({ 0: { status: 503 } });
+  job.send({ 0: { status: 503 } });
   job.signal('1', 'exit');
   job.nextRun();
   const [slice] = job.dispatch();

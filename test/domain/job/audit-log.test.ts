@@ -124,8 +124,7 @@ test('a revision whose edit is no longer remembered is not known', () => {
 });
 
 test('what a job does by itself is told as such: its endpoint pauses it, its end comes', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ status: 410 });
   expect(latest(job)).toMatchObject({ action: 'pause', who: 'endpoint', door: 'job', reason: 'HTTP 410' });
   job.edit({ endsAt: '2026-01-01T01:00:00Z' });

@@ -36,8 +36,7 @@ test('a member whose message failed does not stand in the way of the next backfi
 test('no other backfill begins while members are still to be read or sent', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.dispatch();
-  job.end();
+  job.send();
   expect(backfillObstacle(job.state)).toMatch(/still running/);
   job.page(2, ['2'], { last: true });
   expect(backfillObstacle(job.state)).toMatch(/still running/);
@@ -123,8 +122,7 @@ test.each(['cancelled', 'lost'] as const)('a page of a backfill that is %s is an
 test('a page of a finished backfill is acknowledged again, and its child is not sent away unmatched', () => {
   const job = new AJob(1);
   job.backfill(['1']);
-  job.dispatch();
-  job.end();
+  job.send();
   job.page(1, ['1']);
   expect(job.step()).toEqual({ kind: 'answer-page', answer: { n: 1, number: 1 } });
   expect(job.step().kind).toBe('wait');
@@ -198,8 +196,7 @@ test('a backfill does not count members dropped by a stop with discard as waitin
 });
 
 test('a stop that delivers may still change to discard', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   stopJob(job.state, 'deliver');
   stopJob(job.state, 'discard');
   expect(job.step()).toEqual({ kind: 'finish' });

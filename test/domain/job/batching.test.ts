@@ -157,16 +157,14 @@ test('a job that stops, and one that is to try now, wait for no batch to fill', 
 test('triggers that a slice gives back have waited before, and go at once', () => {
   const job = jobOf({ size: 10, afterMs: 60_000 });
   signal(job, 10);
-  job.dispatch();
-  job.end({}, [3, 4]);
+  job.send({}, [3, 4]);
   expect(dispatchedSizes(job)).toEqual([[2, 1]]);
 });
 
 test('an answer to a batch counts once for the breaker, and its people come back together', () => {
   const job = jobOf({ size: 10 }, 1);
   signal(job, 10);
-  job.dispatch();
-  job.end(
+  job.send(
     Object.fromEntries(Array.from({ length: 10 }, (_, n) => [n, { status: 503, ...(n === 0 ? {} : { like: 0 }) }])),
   );
   expect(job.status).toMatchObject({ delayed: 10, waiting: 10 });
@@ -223,8 +221,7 @@ test('a person whom an edit of the schedule leaves no attempt gets one more, alo
 test('a failure that refers to another needs no details of its own', () => {
   const job = jobOf({ size: 2, answers: { '409': 'dead-letter' } } as never, 1);
   signal(job, 2);
-  job.dispatch();
-  job.end({ 0: { status: 409, as: 'given-up', answer: 'no' }, 1: { like: 0 } });
+  job.send({ 0: { status: 409, as: 'given-up', answer: 'no' }, 1: { like: 0 } });
   expect(job.dead.length).toBe(0);
   job.dispatch();
   expect(job.dead).toMatchObject([
@@ -236,8 +233,7 @@ test('a failure that refers to another needs no details of its own', () => {
 test('a failure that refers to an unreported one is unreadable, and is blamed on nobody', () => {
   const job = jobOf({ size: 2 }, 1);
   signal(job, 2);
-  job.dispatch();
-  job.end({ 1: { like: 7 } });
+  job.send({ 1: { like: 7 } });
   expect(job.status).toMatchObject({ delivered: 1, delayed: 1, lastFailure: { code: 'REPORT_UNREADABLE' } });
 });
 

@@ -41,8 +41,7 @@ test.each([16, 64, 128, 2048])(
     // All are delivered, but remembered while pages are to come.
     for (let i = 0; i < 5000; i++) {
       job.signal(`person ${i}`);
-      job.dispatch();
-      job.end();
+      job.send();
     }
     job.now += 60_000;
     job.page(2, [], { last: false });

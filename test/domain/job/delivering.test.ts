@@ -51,8 +51,7 @@ test('triggers without a time get one each, though they come in the same millise
 
 test('a person with a request in flight waits for it; others do not', () => {
   const job = new AJob(5);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('1', 'exit');
   job.signal('2');
   expect(job.dispatchedUsers()).toEqual([['2']]);
@@ -114,8 +113,7 @@ test('a backfill that was asked for twice under one request id runs once', () =>
 
 test('429 holds the whole job for the time that it names, and costs no attempt', () => {
   const job = new AJob(3);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('2');
   job.end({ 0: { status: 429, retryAfterMs: 7000 } });
   expect(job.dispatchedUsers()).toEqual([]);
@@ -138,8 +136,7 @@ test('429 without a time waits 5 s, doubling, and a success starts anew', () => 
   again();
   again();
   again();
-  job.dispatch();
-  job.end();
+  job.send();
   job.signal('2');
   again();
   expect(waits).toEqual([5000, 10_000, 20_000, 5000]);
@@ -153,8 +150,7 @@ test('slices that are throttled side by side are throttled once', () => {
 });
 
 test('a transient failure waits by its schedule, and others go on', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ status: 500 });
   expect(job.status).toMatchObject({ delayed: 1, waiting: 1, retried: 0, lastFailure: { status: 500 } });
   expect(job.waitsMs).toBeGreaterThanOrEqual(4000);
@@ -164,21 +160,18 @@ test('a transient failure waits by its schedule, and others go on', () => {
 });
 
 test('a second attempt counts as retried once it was made, whatever came of it', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ status: 500 });
   job.now += 6000;
   job.fail({ status: 500 });
   expect(job.status.retried).toBe(1);
   job.now += 36_000;
-  job.dispatch();
-  job.end();
+  job.send();
   expect(job.status).toMatchObject({ retried: 2, delivered: 1 });
 });
 
 test('410 pauses the job, keeps everything and says so; resuming goes on', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ status: 410 });
   job.signal('2');
   expect(job.dispatchedUsers()).toEqual([]);
@@ -203,15 +196,13 @@ test.each([
 });
 
 test('a profile that is not there yet is not shown as a failure of the job', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ code: 'PROFILE_MISSING' });
   expect(job.status.lastFailure).toBeUndefined();
 });
 
 test('a source that fails holds its people, and touches neither breaker nor schedule', () => {
-  const job = new AJob(8);
-  for (const user of numbered('person', 8)) job.signal(user);
+  const job = new AJob(8).signals(...numbered('person', 8));
   job.fail({ code: 'SOURCE_UNAVAILABLE' });
   expect(job.status).toMatchObject({ delayed: job.status.waiting, deadLetters: 0 });
   expect(job.status.endpoint).toBeUndefined();

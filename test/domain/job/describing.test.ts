@@ -27,16 +27,14 @@ test('a job says as of when its rates are, for callers who look while nothing ha
   const job = new AJob();
   const startedAt = job.now;
   job.signal('one');
-  job.dispatch();
-  job.end();
+  job.send();
   job.now += 30_000;
   expect(job.status.ratePerSecond).toMatchObject({ meter: { since: startedAt, at: startedAt, one: 1, five: 1 } });
   expect(new AJob().status.ratePerSecond).toMatchObject({ oneMinute: 0, fiveMinutes: 0 });
 });
 
 test('a paused job says that a slice may still send, until every slice has said that it starts nothing more', () => {
-  const job = new AJob();
-  job.signal('one');
+  const job = new AJob().signals('one');
   const [slice] = job.dispatch();
   expect(job.status.mayStillSend).toBeUndefined();
   pauseJob(job.state);
@@ -63,8 +61,7 @@ test('the triggers of a person are listed in order, with the number of people ah
 
 test('a person in a slice is shown as running, and after a failure as delayed until the next attempt', () => {
   const job = new AJob();
-  job.signal('one');
-  job.dispatch();
+  job.dispatchEach(['one']);
   expect(person(job, 'one').chain).toMatchObject({ place: 'running', failures: 0 });
   job.end({ 0: { status: 500 } });
   const { chain } = person(job, 'one');
@@ -74,13 +71,11 @@ test('a person in a slice is shown as running, and after a failure as delayed un
 });
 
 test('the answer says how long the endpoint asked everybody to wait, and that it is unhealthy', () => {
-  const job = new AJob(3);
-  for (const user of ['1', '2', '3']) job.signal(user);
+  const job = new AJob(3).signals(...['1', '2', '3']);
   job.fail({ status: 429, retryAfterMs: 60_000 });
   expect(person(job, '1').waits.endpoint).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
 
-  const unhealthy = new AJob(3);
-  for (const user of ['1', '2', '3']) unhealthy.signal(user);
+  const unhealthy = new AJob(3).signals(...['1', '2', '3']);
   unhealthy.dispatch();
   unhealthy.failAll({ status: 500 });
   expect(person(unhealthy, '1').endpoint).toMatchObject({ state: 'unhealthy' });
@@ -103,8 +98,7 @@ test('the answer shows a wait for the rate or a batch, and the planned end, only
   edit({ batch: null, requestsPerSecond: 0.1, endsAt: null });
   expect(person(job, 'live')).not.toHaveProperty('endsAt');
   job.signal('next');
-  job.dispatch();
-  job.end();
+  job.send();
   job.dispatch();
   const { rate = '' } = person(job, 'next').waits;
   expect(Date.parse(rate) - job.now).toBeGreaterThan(1000);
@@ -163,21 +157,17 @@ test('twenty of a thousand triggers that wait for one person are listed, and all
 test('asking changes nothing', () => {
   const job = new AJob();
   for (let i = 0; i < 20_000; i++) job.signal(`person ${i}`);
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   const before = JSON.stringify(carryJob(job.state));
   for (const user of ['person 0', 'person 19999']) person(job, user);
   expect(JSON.stringify(carryJob(job.state))).toBe(before);
 });
 
 test('a trigger that is dead, and not kept yet, is on its way to becoming a dead letter', () => {
-  const job = new AJob();
-  job.signal('fine');
-  job.dispatch();
-  job.end();
+  const job = new AJob().signals('fine');
+  job.send();
   job.signal('dead');
-  job.dispatch();
-  job.end({ 0: { status: 422 } });
+  job.send({ 0: { status: 422 } });
   expect(person(job, 'dead')).toMatchObject({ pendingDeadLetters: 1, waitingCount: 0 });
   expect(describePerson(restoreJob(carryJob(job.state)), 'dead', job.now).pendingDeadLetters).toBe(1);
 });
@@ -241,10 +231,8 @@ test('the URL of one event is masked as that of the job; templates and headers a
 const SECRET_URL = 'https://hooks.example.com/T0ken/{{ id }}';
 
 test('a trend has what was delivered, what failed and what waits', () => {
-  const job = new AJob(3);
-  for (const user of ['1', '2', '3']) job.signal(user);
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  const job = new AJob(3).signals(...['1', '2', '3']);
+  job.send({ 0: { status: 500 } });
   job.step();
   expect(job.state.trend.describe(job.now).hour).toMatchObject([{ delivered: 2, failed: 1, waiting: 1 }]);
   expect(restoreJob(carryJob(job.state)).trend.describe(job.now)).toEqual(job.state.trend.describe(job.now));

@@ -13,8 +13,7 @@ function discard(job: AJob): void {
 }
 
 test('triggers that a slice gives back after a stop with discard are dropped, too; delivered ones are not', () => {
-  const job = new AJob(1);
-  for (const user of ['1', '2', '3']) job.signal(user);
+  const job = new AJob(1).signals(...['1', '2', '3']);
   job.dispatch();
   stopJob(job.state, 'discard');
   expect(job.step().kind).toBe('wait');
@@ -44,8 +43,7 @@ test('a job that discards drops members that a backfill has read, too', () => {
 });
 
 test('the number of discarded triggers is carried', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   discard(job);
   expect(restoreJob(structuredClone(carryJob(job.state)))).toMatchObject({ counters: { discarded: 1 } });
 });

@@ -41,8 +41,7 @@ test('what waits for a forgotten person is dropped and counted, and what waits f
 
 test('a trigger in a slice goes on, and is dropped when it is given back and forgotten then', () => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   forgetPerson(job.state, '1');
   expect(describePerson(job.state, '1', job.now)).toMatchObject({ waitingCount: 1, chain: { place: 'running' } });
   job.end({ 0: { status: 503 } });

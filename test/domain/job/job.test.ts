@@ -29,10 +29,8 @@ test('a job that says of an event only what its answers mean sends what it would
 });
 
 test('an edit of what answers to an event mean makes no new endpoint of the old one', () => {
-  const job = new AJob(4);
-  job.signal('1');
-  job.dispatch();
-  job.end();
+  const job = new AJob(4).signals('1');
+  job.send();
   const edit = (onExit: JobDefinition['onExit']): boolean => {
     job.edit({ onExit });
     return job.state.breaker.isUnproven;

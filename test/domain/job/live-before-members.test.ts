@@ -62,8 +62,7 @@ test('live triggers behind a failed enter of a backfill keep their order', () =>
 
 test('a live trigger that failed keeps its place and its failures before what came later', () => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('1', 'exit', { audience: 'b' });
   job.end({ 0: { status: 500 } });
   expect(job.dispatch()).toEqual([]);

@@ -94,8 +94,7 @@ test('a trigger signalled again while the first waits is sent once', () => {
 test('a trigger signalled again soon after it was delivered is not sent again, in this run or the next', () => {
   const job = new AJob(1);
   job.signal('1', 'enter', AT);
-  job.dispatch();
-  job.end();
+  job.send();
   job.signal('1', 'enter', SPELT_OTHERWISE);
   expect(job.dispatch()).toEqual([]);
   expect(job.status).toMatchObject({ repeated: 1, delivered: 1 });
@@ -104,8 +103,7 @@ test('a trigger signalled again soon after it was delivered is not sent again, i
 test(`"soon" is ${REMEMBERED_DELIVERIES} deliveries`, () => {
   const job = new AJob(100);
   job.signal('1', 'enter', AT);
-  job.dispatch();
-  job.end();
+  job.send();
   for (let i = 0; i < REMEMBERED_DELIVERIES; i++) job.signal(`other ${i}`);
   job.sendAll();
   job.signal('1', 'enter', AT);
@@ -125,9 +123,7 @@ test.each([
 });
 
 test('two triggers without a time are two triggers', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.signal('1');
+  const job = new AJob(1).signals('1', '1');
   expect(job.status).toMatchObject({ repeated: 0, waiting: 2 });
 });
 
@@ -185,8 +181,7 @@ test('a job that does not drop what comes late sends it, and remembers nothing f
 
 test('the next run, too, knows the newest change to the nanosecond, and drops older ones', () => {
   const job = afterAnExit();
-  job.dispatch();
-  job.end();
+  job.send();
   const carried = structuredClone(carryJob(job.state));
   expect(carried.newest).toEqual([[expect.stringMatching(/^[0-9a-f]{18}$/), '2026-01-01T10:00:00.000000005Z']]);
   job.state = restoreJob(carried);
@@ -224,8 +219,7 @@ test('a dead letter that somebody redelivers is sent, however old it is', () => 
 
 test('a member whom a backfill finds is sent, and makes nothing late', () => {
   const job = afterAnExit({ at: '2027-01-01T00:00:00Z' });
-  job.dispatch();
-  job.end();
+  job.send();
   job.backfill(['1', '2']);
   job.dispatch();
   job.signal('2', 'exit', EARLIER);
@@ -237,8 +231,7 @@ test('a member whom a backfill finds is sent, and makes nothing late', () => {
 
 test(`the last ${REMEMBERED_CHANGES} changes are remembered`, () => {
   const job = afterAnExit();
-  job.dispatch();
-  job.end();
+  job.send();
   for (let i = 1; i < REMEMBERED_CHANGES; i++) job.signal(`other ${i}`);
   job.signal('1', 'enter', EARLIER);
   expect(job.status).toMatchObject({ staleDropped: 1 });

@@ -122,8 +122,7 @@ test('[S27] another URL has to prove itself anew; what the old one still takes s
   expect(dispatched(job).length).toBeGreaterThan(0);
   job.edit({ webhookUrl: 'https://other.example.com/hook' });
   job.endAll();
-  job.signal('somebody');
-  job.signal('else');
+  job.signals('somebody', 'else');
   expect(dispatched(job)).toEqual([1]);
 });
 
@@ -152,8 +151,7 @@ test('an endpoint left to probes gets the next one at once on request, and every
 });
 
 test('trying now forgets no attempt, and does not wait out what the endpoint asked for', () => {
-  const job = new AJob(5);
-  job.signal('1');
+  const job = new AJob(5).signals('1');
   dispatched(job);
   job.end({ 0: { status: 500 } });
   expect(dispatched(job)).toEqual([]);

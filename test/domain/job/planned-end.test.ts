@@ -19,8 +19,7 @@ test('a job waits for its end, sends what waits then, and is over', () => {
   expect(job.waitsMs).toBe(HOUR_MS);
   expect(rowOf(job)).toBe('by itself, at 2026-01-01 01:00:00 UTC');
   job.now += HOUR_MS - 1;
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('2');
   expect(job.status).toMatchObject({ state: 'running', endsAt: '2026-01-01T02:00:00+01:00' });
   job.now += 1;
@@ -88,8 +87,7 @@ test('an end can be moved, and taken away, before it comes', () => {
 
 test('an earlier stop decides how the job ends: its planned end has no further effect', () => {
   const job = endingJob();
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   stopJob(job.state, 'deliver', job.now + 10 * HOUR_MS);
   expect(job.waitsMs).toBe(10 * HOUR_MS);
   job.now += 2 * HOUR_MS;

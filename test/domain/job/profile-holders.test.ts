@@ -35,8 +35,7 @@ test('a profile holder is dropped once all its triggers are sent, and not before
   const job = new AHoldingJob(2);
   job.signal('1', 'enter', spilledIn(1, 0));
   job.signal('2', 'enter', spilledIn(1, 1));
-  job.dispatch();
-  job.end();
+  job.send();
   job.dispatch();
   if (job.running.length > 0) {
     expect(job.dropped).toEqual([]);

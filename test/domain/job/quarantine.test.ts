@@ -23,8 +23,7 @@ function reclaim(job: AJob, lost: Partial<SilentSlice> = {}, sliceId = 1): void 
 /** A job whose first slice was reclaimed from a dead worker, in a run that is to end. */
 function reclaimed(): { readonly job: AJob; readonly diedAt: number } {
   const job = new AJob(2);
-  job.signal('in doubt');
-  job.dispatch();
+  job.dispatchEach(['in doubt']);
   const diedAt = job.now;
   job.signal('in doubt', 'exit');
   job.facts(OLD);
@@ -53,8 +52,7 @@ test('a run may end once its silent slice is reclaimed; the next keeps person an
 
 test('a run that was put off ends after its slice was reclaimed, although others run meanwhile', () => {
   const job = new AJob(2);
-  job.signal('in doubt');
-  job.dispatch();
+  job.dispatchEach(['in doubt']);
   job.facts(OLD);
   expect(job.step().kind).toBe('wait');
   job.now += HEARTBEAT_TIMEOUT_MS;
@@ -70,16 +68,14 @@ test('a run that was put off ends after its slice was reclaimed, although others
 
 test('a slice that ran for too long may have sent a heartbeat just now: it is over later', () => {
   const job = new AJob(1);
-  job.signal('in doubt');
-  job.dispatch();
+  job.dispatchEach(['in doubt']);
   reclaim(job, { isSilent: false });
   expect(job.waitsMs).toBe(OVER_MS);
 });
 
 test('with a short request timeout a slice is silent no later than it is over, so its triggers go back at once', () => {
   const job = new AJob(1, { requestTimeoutMs: 1_000 });
-  job.signal('in doubt');
-  job.dispatch();
+  job.dispatchEach(['in doubt']);
   const overAfterMs = 7_500;
   expect(silentAfterMs(1_000)).toBe(overAfterMs);
   job.now += overAfterMs;
@@ -88,8 +84,7 @@ test('with a short request timeout a slice is silent no later than it is over, s
 });
 
 test('the last heartbeat of a silent slice settles what it reported, and only the rest is in doubt', () => {
-  const job = new AJob(1);
-  for (const user of ['told', 'not told']) job.signal(user);
+  const job = new AJob(1).signals(...['told', 'not told']);
   const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(2);
   reclaim(job, { details: { delivered: [[0, 0]], failed: [] } });
@@ -123,8 +118,7 @@ function lose(job: AJob, lost: Partial<SilentSlice> = {}): number {
 }
 
 test('people whose slices are lost in a row wait ever longer, up to half an hour; the first loss costs nothing', () => {
-  const job = new AJob(1);
-  job.signal('ends its worker');
+  const job = new AJob(1).signals('ends its worker');
   const waits = [1, 2, 3, 4, 5, 6, 7, 8].map(() => lose(job));
   const [first, ...others] = waits.map((ms) => ms / 1000);
   expect(first).toBe(0);
@@ -136,8 +130,7 @@ test('people whose slices are lost in a row wait ever longer, up to half an hour
 });
 
 test('an attempt that has an outcome ends the row of losses, and others are not delayed by it', () => {
-  const job = new AJob(1);
-  job.signal('unlucky');
+  const job = new AJob(1).signals('unlucky');
   lose(job);
   expect(hasLostBefore(job.state, 2)).toBe(false);
   job.dispatch();
@@ -150,8 +143,7 @@ test('an attempt that has an outcome ends the row of losses, and others are not 
 });
 
 test('the next run knows how many slices in a row were lost', () => {
-  const job = new AJob(1);
-  job.signal('ends its worker');
+  const job = new AJob(1).signals('ends its worker');
   lose(job);
   job.nextRun();
   job.dispatch();
@@ -167,7 +159,6 @@ test('the next run knows how many slices in a row were lost', () => {
 });
 
 test('a run that a release before 0.2.0 decided sends again at once', () => {
-  const job = new AJob(1);
-  job.signal('ends its worker');
+  const job = new AJob(1).signals('ends its worker');
   expect([1, 2, 3].map(() => lose(job, { delaysLost: false }))).toEqual([0, 0, 0]);
 });

@@ -61,8 +61,7 @@ test('a slice knows when quiet hours begin, and none is dispatched in the last s
 });
 
 test('a job without quiet hours tells its slices nothing of it', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   expect(job.dispatch()).not.toMatchObject([{ notAfterMs: expect.anything() }]);
 });
 
@@ -199,10 +198,8 @@ test('an idle or paused job wakes only when quiet hours begin and end, to keep i
 });
 
 test('an idle job without a calendar sets no timer', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
-  job.end();
+  const job = new AJob(1).signals('1');
+  job.send();
   expect(job.waitsMs).toBeUndefined();
 });
 

@@ -80,18 +80,15 @@ test('only a person without a first attempt is shown as waiting for the quota', 
   const job = jobWith(2, 3);
   signalAll(job, ['1', '2', '3']);
   job.backfill(['member']);
-  job.dispatch();
-  job.end({ 0: { status: 500 }, 1: { code: 'SOURCE_UNAVAILABLE' } });
-  job.signal('4');
-  job.dispatch();
+  job.send({ 0: { status: 500 }, 1: { code: 'SOURCE_UNAVAILABLE' } });
+  job.dispatchEach(['4']);
   const ofPerson = (user: string) => describePerson(job.state, user, job.now);
   const quota = '2026-01-01T01:00:00.000000000Z';
   expect(ofPerson('1').waits).not.toHaveProperty('quota');
   // It comes back from a source that is down before the quota is there again.
   for (const user of ['2', '4', 'member']) expect(ofPerson(user)).toMatchObject({ waits: { quota } });
   job.now += 7000;
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   const { state, now } = job;
   const chain = state.chains.get('2');
   if (chain !== undefined) state.chains.delay(chain, now + HOUR_MS);
@@ -111,8 +108,7 @@ test('a person with two triggers counts twice, and the triggers keep their order
 test('a repeated attempt does not count again, and is made although the quota is used', () => {
   const job = jobWith(2);
   signalAll(job, ['1', '2', '3']);
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   expect(job.status).toMatchObject({ quotaUsed: 2 });
   expect(job.waitsMs).toBeLessThan(7000);
   job.now += 7000;
@@ -128,8 +124,7 @@ test('a repeated attempt does not count again, and is made although the quota is
 test('a throttled trigger has had a request, and its next one counts, too', () => {
   const job = jobWith(1);
   signalAll(job, ['1', '2']);
-  job.dispatch();
-  job.end({ 0: { status: 429, retryAfterMs: 2000 } });
+  job.send({ 0: { status: 429, retryAfterMs: 2000 } });
   job.now += 2000;
   expect(job.dispatch()).toEqual([]);
   job.now += HOUR_MS;
@@ -260,8 +255,7 @@ test('a backfill says when the quota lets its last members go, instead of how lo
 test('a member that failed is tried again although the quota is used', () => {
   const job = jobWith(2);
   job.backfill(['member-1', 'member-2', 'member-3']);
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   job.now += 7000;
   expect(job.dispatchedUsers()).toEqual([['member-1']]);
   job.end();
@@ -396,8 +390,7 @@ test('a dead letter that comes back counts anew', () => {
   const job = jobWith(2);
   edit(job, { people: 2, per: 'hour', timeZone: 'UTC' }, { answers: { '400': 'dead-letter' } });
   signalAll(job, ['1', '2']);
-  job.dispatch();
-  job.end({ 0: { status: 400, as: 'given-up' } });
+  job.send({ 0: { status: 400, as: 'given-up' } });
   job.dispatch();
   const [dead] = job.dead;
   expect(job.redeliver({ ...dead?.trigger, redelivery: 1 }, { force: true })).toBeUndefined();

@@ -23,8 +23,7 @@ const arrival = (user: string, event: TriggerEvent): Arrival => ({
 
 /** Two slices in flight: of person 1, and of person 2 with an exit behind. */
 function twoSlicesInFlight(): { job: AJob; slices: SliceInput[] } {
-  const job = new AJob(2);
-  job.signal('1');
+  const job = new AJob(2).signals('1');
   const slices = job.dispatch();
   job.signal('2');
   slices.push(...job.dispatch());
@@ -96,8 +95,7 @@ test.each(['deliver', 'keep', 'discard'] as const)('a job that was to stop (%s) 
 });
 
 test('a job that had stopped stays so, and keeps what it kept', () => {
-  const job = new AJob(1);
-  job.signal('u');
+  const job = new AJob(1).signals('u');
   stopJob(job.state, 'keep');
   job.step();
   expect(job.status).toMatchObject({ state: 'stopped', kept: { waiting: 1 } });

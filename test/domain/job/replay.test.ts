@@ -96,8 +96,7 @@ test('a live trigger that comes after a page takes the place of all that the per
 test('a trigger that waits is newer than any page, however long it has waited', () => {
   const job = new AJob(1);
   job.signal('1', 'exit');
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   job.now += 3_600_000;
   replaying(job, '1 enter a', '1 enter b');
   expect(job.sendAll()).toEqual(['1 exit a', '1 enter b']);
@@ -106,8 +105,7 @@ test('a trigger that waits is newer than any page, however long it has waited', 
 test('so is a member of an earlier backfill that waits', () => {
   const job = new AJob(1);
   job.backfill(['1']);
-  job.dispatch();
-  job.end({ 0: { status: 500 } });
+  job.send({ 0: { status: 500 } });
   replaying(job, '1 exit a');
   job.now += 3_600_000;
   expect(job.sendAll()).toEqual(['1 enter a']);

@@ -106,8 +106,7 @@ test('all requests count as started if a slice is lost or its report is unreadab
     expect(job.waitsMs).toBe(9000);
   }
   const job = jobAt(0.1, 3);
-  job.dispatch();
-  job.end();
+  job.send();
   expect(job.waitsMs).toBe(9000);
 });
 

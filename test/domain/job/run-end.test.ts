@@ -8,8 +8,7 @@ const CONTINUE = { kind: 'continue-as-new' };
 /** A job of which one slice does not report, and something waits; its run has grown old. */
 function heldUp(): AJob {
   const job = new AJob(2);
-  job.signal('hangs');
-  job.dispatch();
+  job.dispatchEach(['hangs']);
   job.signal('waits');
   return job;
 }
@@ -94,8 +93,7 @@ test('a run of 256 events and 1.5 s ends in a calm moment if its history is twic
 test('a grown run ends when nobody has to wait for it, with or without running slices, and tries once', () => {
   const job = new AJob(3);
   const grown = { events: 256, historyBytes: 10 * estimateBytes(job.state) };
-  job.signal('hangs');
-  job.dispatch();
+  job.dispatchEach(['hangs']);
   job.signal('waits');
   job.facts(grown);
   // Somebody would have to wait.

@@ -9,14 +9,11 @@ import { jobRecord } from './a-record.ts';
 const numbered = (what: string, count: number) => Array.from({ length: count }, (_, i) => `${what} ${i + 1}`);
 
 test('permits that a slice gives back serve others at once, and are given back once', () => {
-  const job = new AJob(2);
-  job.signal('1');
-  job.signal('2');
+  const job = new AJob(2).signals('1', '2');
   const [slice] = job.dispatch();
   const { sliceId = 0, permits } = job.running[0] ?? {};
   expect([slice?.triggers.length, permits]).toEqual([2, 1]);
-  job.signal('3');
-  job.dispatch();
+  job.dispatchEach(['3']);
   job.signal('4');
   expect(job.dispatch()).toEqual([]);
   returnPermits(job.state, { sliceId, left: 0 }, job.now);
@@ -34,8 +31,7 @@ test.each([
   { sliceId: 77, left: 0 },
 ])('garbage instead of permits given back changes nothing: %j', (raw) => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   returnPermits(job.state, raw, job.now);
   expect(permitsInUse(job.state)).toBe(1);
 });
@@ -66,16 +62,14 @@ test('a new URL forgets what the old one did, and late answers of the old one to
 });
 
 test('a new URL is tried at once by those who waited for the old one', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.fail({ status: 500 });
   job.edit({ webhookUrl: 'https://new.example' });
   expect(job.dispatchedUsers()).toEqual([['1']]);
 });
 
 test('triggers of an audience that was edited away are still sent, by its name', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   const [a, b] = job.state.job.audiences;
   if (a === undefined || b === undefined) throw new Error('The model has two audiences.');
   job.edit({}, { audiences: [b], formerAudiences: [a] });
@@ -115,8 +109,7 @@ test('a slice keeps its bytes, and a trigger that is larger goes alone', () => {
 test('the settings that go with every slice are counted among its bytes', () => {
   const record = jobRecord(16);
   const exportFields = numbered('x'.repeat(240), 1000);
-  const job = new AJob(16, { definition: { ...record.definition, exportFields } });
-  job.signal('1');
+  const job = new AJob(16, { definition: { ...record.definition, exportFields } }).signals('1');
   const step = job.step();
   expect(step.kind === 'deliver' ? step.bytes : 0).toBeGreaterThan(JSON.stringify(exportFields).length);
 });
@@ -144,8 +137,7 @@ test('stopping with discard cancels a backfill that runs; its child is signalled
 test('a backfill child that is silent for three minutes is looked for', () => {
   const job = new AJob(1);
   job.backfill(['1'], { last: false });
-  job.dispatch();
-  job.end();
+  job.send();
   job.now += 179_999;
   job.dispatch();
   expect(job.waitsMs).toBe(1);
@@ -165,8 +157,7 @@ test.each([
   (_, pause, resume) => {
     const job = new AJob(1);
     job.backfill(['1'], { last: false });
-    job.dispatch();
-    job.end();
+    job.send();
     job.dispatch();
     pause(job);
     job.now += 3_600_000;
@@ -178,8 +169,7 @@ test.each([
 
 test('an old run ends when no slice happens to run; a very old one dispatches no more until then', () => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('2');
   job.facts({ signals: 1000 });
   job.end();
@@ -214,8 +204,7 @@ test('under limits as small as the configuration allows, an empty job still has 
 });
 
 test('the next run goes on where this one stood', () => {
-  const job = new AJob(2);
-  job.signal('1');
+  const job = new AJob(2).signals('1');
   job.fail({ status: 500 });
   job.signal('2');
   job.backfill(['3'], { last: false });

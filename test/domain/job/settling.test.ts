@@ -10,11 +10,9 @@ import { statusRows } from '../../../src/words/status-rows.ts';
 import { AJob } from './a-job.ts';
 
 test("a refused trigger becomes a dead letter at once, and that person's next one is sent", () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.signal('1', 'exit');
-  job.dispatch();
-  job.end({ 0: { status: 400, answer: 'no such field' } }, [1]);
+  job.send({ 0: { status: 400, answer: 'no such field' } }, [1]);
   expect(job.dispatchedMessages()).toEqual(['1 exit a']);
   expect(job.dead).toMatchObject([
     { user: '1', trigger: { event: 'enter' }, failure: { status: 400, answer: 'no such field' }, attempts: 1 },
@@ -26,18 +24,15 @@ test('an answer that means "dead-letter" makes a dead letter at once, even if th
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 400, as: 'given-up' } });
+  job.send({ 0: { status: 400, as: 'given-up' } });
   job.dispatch();
   expect(job.dead).toMatchObject([{ user: '1', failure: { status: 400, as: 'given-up' }, attempts: 1 }]);
   expect(job.status).toMatchObject({ lastFailure: { as: 'given-up' } });
 });
 
 test('at an answer at which it is to pause, a job pauses with everything kept, and says why', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 423, as: 'pausing' } });
+  const job = new AJob(1).signals('1');
+  job.send({ 0: { status: 423, as: 'pausing' } });
   expect(job.dispatch()).toEqual([]);
   expect(job.status).toMatchObject({ state: 'paused', waiting: 1 });
   expect(job.status.reason).toBe(
@@ -57,8 +52,7 @@ test('an answer that means "retry" delays its trigger: no dead letter, and no ad
   const job = new AJob(1);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 404, as: 'transient' } });
+  job.send({ 0: { status: 404, as: 'transient' } });
   expect(job.dispatch()).toEqual([]);
   expect(job.dead).toEqual([]);
   expect(job.status).toMatchObject({ delayed: 1, endpoint: { state: 'new' } });
@@ -68,10 +62,8 @@ test('an answer that means "retry" delays its trigger: no dead letter, and no ad
 test.each(['pausing', 'misconfigured', 'delivered', 'nonsense', 7])(
   'a report with the outcome %s for an answer is read as far as possible',
   (as) => {
-    const job = new AJob(1);
-    job.signal('1');
-    job.dispatch();
-    job.end({ 0: { status: 422, as: as as never } });
+    const job = new AJob(1).signals('1');
+    job.send({ 0: { status: 422, as: as as never } });
     expect(job.status.state).toBe(as === 'pausing' ? 'paused' : 'running');
     job.dispatch();
     expect(job.dead).toHaveLength(as === 'pausing' ? 0 : 1);
@@ -82,8 +74,7 @@ test('a dead letter shows its profile in readable form, and is redelivered with 
   const job = new AJob(1);
   const profile = { loyalty: 9007199254740993n };
   job.signal('1', 'enter', { profile });
-  job.dispatch();
-  job.end({ 0: { status: 422 } });
+  job.send({ 0: { status: 422 } });
   job.step();
   const [dead] = job.dead;
   if (dead === undefined) throw new Error('Nothing died.');
@@ -94,10 +85,8 @@ test('a dead letter shows its profile in readable form, and is redelivered with 
 });
 
 test('until a dead letter is kept, its trigger counts as waiting and is carried', () => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 422 } });
+  const job = new AJob(1).signals('1');
+  job.send({ 0: { status: 422 } });
   const step = job.rawStep();
   expect(step).toMatchObject({ kind: 'keep-dead-letters' });
   expect(job.status).toMatchObject({ deadLetters: 0, waiting: 1 });
@@ -105,12 +94,10 @@ test('until a dead letter is kept, its trigger counts as waiting and is carried'
 });
 
 test('at the end of its schedule a trigger becomes a dead letter', () => {
-  const job = new AJob(2);
-  job.signal('1');
+  const job = new AJob(2).signals('1');
   for (let failures = 0; failures <= RETRY_DELAYS_MS.length; failures++) {
     expect(job.dead).toEqual([]);
-    job.signal('fine');
-    job.dispatch();
+    job.dispatchEach(['fine']);
     while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
     job.now += 13 * 60 * 60 * 1000;
   }
@@ -122,8 +109,7 @@ test('at the end of its schedule a trigger becomes a dead letter', () => {
 test('a job that says how long it tries gives up then, and an edit counts from the next failure on', () => {
   const job = new AJob(2);
   const attempt = () => {
-    job.signal('fine');
-    job.dispatch();
+    job.dispatchEach(['fine']);
     while (job.running.length > 0) job.end(job.running[0]?.triggers[0]?.user === '1' ? { 0: { status: 500 } } : {});
   };
   job.edit({ retryFor: '1m' });
@@ -159,10 +145,8 @@ test('a job that says how long it tries gives up then, and an edit counts from t
 
 /** A job whose endpoint has accepted somebody, and then refuses so many, one after the other, as fast as the job tries them. */
 function refusing(people: number): AJob {
-  const job = new AJob(10);
-  job.signal('accepted');
-  job.dispatch();
-  job.end();
+  const job = new AJob(10).signals('accepted');
+  job.send();
   for (let i = 0; i < people; i++) {
     job.signal(`person ${i}`);
     const { isOpen, barredUntil } = job.state.breaker;
@@ -227,8 +211,7 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
     job.state.breaker = new Breaker(UNPROVEN);
     for (let i = 0; i < 20; i++) job.signal(`person ${i}`);
     for (let i = 0; i < 20; i++) {
-      job.dispatch();
-      job.end({ 0: { code } });
+      job.send({ 0: { code } });
     }
     job.dispatch();
     expect(job.dead.map(({ failure, attempts }) => [failure?.code, attempts])).toEqual(
@@ -242,8 +225,7 @@ test.each(['PAYLOAD_TOO_LARGE', 'PAYLOAD_IMPOSSIBLE'])(
 test('a dead letter that comes back goes last, with its time, and its next death is another one', () => {
   const job = new AJob(1);
   job.signal('1', 'enter', { at: '2026-01-01T00:00:00.5Z' });
-  job.dispatch();
-  job.end({ 0: { status: 422 } });
+  job.send({ 0: { status: 422 } });
   job.dispatch();
   job.signal('1', 'exit');
   const first = job.dead[0];
@@ -421,8 +403,7 @@ function variations(value: object): { readonly said: string; readonly raw: unkno
 
 /** A job with one slice of five triggers about four people: the last two are of one person. */
 function aJobWithASlice(): { readonly job: AJob; readonly sliceId: number } {
-  const job = new AJob(1);
-  for (const user of ['0', '1', '2', '3']) job.signal(user);
+  const job = new AJob(1).signals(...['0', '1', '2', '3']);
   job.signal('3', 'exit');
   const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(5);
@@ -503,11 +484,9 @@ test('the last failure names the worker that got it, also in the next run, and i
 });
 
 test('a trigger that a template skips leaves without a request, and its person goes on', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.signal('1', 'exit');
-  job.dispatch();
-  job.end({ 0: { code: 'SKIPPED', answer: 'no mail' } }, [1]);
+  job.send({ 0: { code: 'SKIPPED', answer: 'no mail' } }, [1]);
   expect(job.status).toMatchObject({ filtered: 1, delivered: 0, waiting: 1, deadLetters: 0, retried: 0 });
   expect(job.status).not.toHaveProperty('lastFailure');
   expect(job.dispatchedMessages()).toEqual(['1 exit a']);
@@ -521,26 +500,19 @@ test('a status says nothing of what was filtered before anything is', () => {
 });
 
 test('a template that fails at an endpoint that has accepted others costs a dead letter, and counts no request', () => {
-  const job = new AJob(2);
-  job.signal('1');
-  job.signal('2');
-  job.dispatch();
-  job.end({ 1: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
+  const job = new AJob(2).signals('1', '2');
+  job.send({ 1: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
   job.dispatch();
   expect(job.dead).toMatchObject([{ user: '2', failure: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } }]);
   expect(job.status).toMatchObject({ delivered: 1, retried: 0, lastFailure: { code: 'TEMPLATE_FAILED' } });
 });
 
 test('a template that fails for many people holds up nobody else at an endpoint that has accepted others', () => {
-  const job = new AJob(20);
-  job.signal('first');
-  job.dispatch();
-  job.end();
+  const job = new AJob(20).signals('first');
+  job.send();
   for (let i = 0; i < 15; i++) job.signal(`p${i}`);
-  job.dispatch();
-  job.end(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [i, { code: 'TEMPLATE_FAILED' }])));
-  job.signal('healthy');
-  job.dispatch();
+  job.send(Object.fromEntries(Array.from({ length: 15 }, (_, i) => [i, { code: 'TEMPLATE_FAILED' }])));
+  job.dispatchEach(['healthy']);
   expect(job.status).not.toHaveProperty('endpoint');
   expect(job.running.flatMap(({ triggers }) => triggers.map(({ user }) => user))).toEqual(['healthy']);
   job.end();
@@ -552,8 +524,7 @@ test('a template that fails at a new endpoint is tried again, with advice about 
   const job = new AJob(2);
   job.state.breaker = new Breaker(UNPROVEN);
   job.signal('1');
-  job.dispatch();
-  job.end({ 0: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
+  job.send({ 0: { code: 'TEMPLATE_FAILED', answer: 'body: Line 1' } });
   expect(job.dead).toEqual([]);
   expect(job.status).toMatchObject({
     waiting: 1,
@@ -562,11 +533,9 @@ test('a template that fails at a new endpoint is tried again, with advice about 
 });
 
 test("a slice says how often a person's oldest trigger failed, for templates and the delivery log", () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   job.signal('1', 'exit');
-  job.dispatch();
-  job.end({ 0: { status: 503 } }, [1]);
+  job.send({ 0: { status: 503 } }, [1]);
   job.now += 60_000;
   expect(job.dispatch()[0]?.triggers[0]).toMatchObject({ failures: 1 });
   job.end({ 0: { status: 200 } });
@@ -575,10 +544,8 @@ test("a slice says how often a person's oldest trigger failed, for templates and
 });
 
 test('the wait that an endpoint asked for wakes the job at its end, though nothing waits any more', () => {
-  const job = new AJob();
-  job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 429, retryAfterMs: 60_000 } });
+  const job = new AJob().signals('1');
+  job.send({ 0: { status: 429, retryAfterMs: 60_000 } });
   forgetPerson(job.state, '1');
   expect(job.step()).toEqual({ kind: 'wait', until: job.now + 60_000 });
 });

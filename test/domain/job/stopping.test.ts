@@ -22,8 +22,7 @@ function nextRun(job: AJob): AJob {
 
 test('a job that is stopped with keep sends nothing more, and has stopped once its slices are over', () => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   job.signal('2');
   stopJob(job.state, 'keep');
   expect(job.step()).toEqual({ kind: 'wait' });
@@ -37,8 +36,7 @@ test('a job that is stopped with keep sends nothing more, and has stopped once i
 });
 
 test('a stopped job wakes for nothing, says nothing to its operators, and keeps what comes all the same', () => {
-  const job = new AJob(1, { alertBacklogMs: 60_000 });
-  job.signal('1');
+  const job = new AJob(1, { alertBacklogMs: 60_000 }).signals('1');
   job.fail({ status: 500 });
   stopJob(job.state, 'keep');
   const stopped = nextRun(job);
@@ -52,8 +50,7 @@ test('a stopped job wakes for nothing, says nothing to its operators, and keeps 
 });
 
 test('a stopped job refuses a dead letter, says so, and drops what it keeps when asked to discard', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   stopJob(job.state, 'keep');
   const stopped = nextRun(job);
   stopped.redeliver({ audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 });
@@ -65,8 +62,7 @@ test('a stopped job refuses a dead letter, says so, and drops what it keeps when
 });
 
 test('a job that sends first keeps what is left at its deadline', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   stopJob(job.state, 'deliver', job.now + STOP_DEADLINE_MS);
   job.fail({ status: 500 });
   expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/is kept/) });
@@ -75,16 +71,14 @@ test('a job that sends first keeps what is left at its deadline', () => {
 });
 
 test('the deadline is a time to wait for', () => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   stopJob(job.state, 'deliver', job.now + 1000);
   job.dispatch();
   expect(job.waitsMs).toBe(1000);
 });
 
 test.each(['deliver', 'keep'] as const)('a stop with discard cannot be changed to %s', (waiting) => {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   stopJob(job.state, 'discard');
   stopJob(job.state, waiting);
   expect(job.status).toMatchObject({ state: 'stopping', reason: expect.stringMatching(/will not be sent/) });
@@ -93,8 +87,7 @@ test.each(['deliver', 'keep'] as const)('a stop with discard cannot be changed t
 
 test('a job that keeps what is waiting leaves its dead letters where they can be decided', () => {
   const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
+  job.dispatchEach(['1']);
   stopJob(job.state, 'keep');
   job.end({ 0: { status: 422 } });
   expect(stopped(job)).toBe(true);

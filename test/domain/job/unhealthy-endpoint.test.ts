@@ -27,11 +27,9 @@ test('deliveries of another slice do not shorten a wait that the endpoint has ju
 
 /** How long a job waits after each of three answers that ask for no time, to one person's trigger. */
 function waitsFor(status: number): (number | undefined)[] {
-  const job = new AJob(1);
-  job.signal('1');
+  const job = new AJob(1).signals('1');
   return [1, 2, 3].map(() => {
-    job.dispatch();
-    job.end({ 0: { status, retryAfterMs: 0 } });
+    job.send({ 0: { status, retryAfterMs: 0 } });
     const { waitsMs } = job;
     job.now += waitsMs ?? 0;
     return waitsMs;
@@ -49,10 +47,8 @@ test.each([
   ['ten years', 315_360_000_000, 3_600_000],
   ['more than a number of days can hold', 999_999_999_999_999_000, 3_600_000],
 ])('[S31] an endpoint that asks the job to wait for %s neither stops nor hurries it', (_, retryAfterMs, waitsMs) => {
-  const job = new AJob(1);
-  job.signal('1');
-  job.dispatch();
-  job.end({ 0: { status: 429, retryAfterMs } });
+  const job = new AJob(1).signals('1');
+  job.send({ 0: { status: 429, retryAfterMs } });
   expect(job.waitsMs).toBe(waitsMs);
   job.now += waitsMs;
   expect(job.dispatchedUsers()).toEqual([['1']]);
@@ -85,8 +81,7 @@ test('an unhealthy endpoint that only has people who failed is probed by differe
 
 test('an unhealthy endpoint that has one person alone is probed by that one', () => {
   const job = new AJob(1);
-  for (let i = 0; i < 4; i++) job.signal('1');
-  job.dispatch();
+  for (let i = 0; i < 4; i++) job.dispatchEach(['1']);
   isUnhealthy(job);
   job.end({ 0: { status: 500 } });
   job.now += job.waitsMs ?? 0;
@@ -134,8 +129,7 @@ test('an unhealthy endpoint is probed though everybody waits for a next attempt,
   job.end({ 0: { status: 500 } });
   expect(chain).toMatchObject({ place: 'delayed', notBefore, failures: 7 });
   job.now = job.state.breaker.openUntil;
-  job.dispatch();
-  job.end();
+  job.send();
   expect(job.dispatch()).not.toEqual([]);
 });
 
