@@ -92,7 +92,7 @@ describeWithBrowser('the deliveries in the console', () => {
   });
 
   test('finds what somebody looks for, keeps that in the address, and forgets it again', async () => {
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     await page.getByRole('link', { name: 'Deliveries' }).click();
     await page.getByLabel('Job', { exact: true }).fill(job);
     await page.getByLabel('Outcome').selectOption('failed');
@@ -116,11 +116,10 @@ describeWithBrowser('the deliveries in the console', () => {
     await page.getByLabel('HTTP status').fill('1000');
     await page.getByRole('button', { name: 'Find' }).click();
     await page.getByText('InvalidRequest').waitFor();
-    await context.close();
   });
 
   test('shows older ones, page by page', async () => {
-    const { page, context } = await browser.open(`${api.url}/deliveries?job=made-up`, { viewport: NARROW });
+    const { page } = await browser.open(`${api.url}/deliveries?job=made-up`, { viewport: NARROW });
     await page.getByRole('link', { name: 'p49', exact: true }).waitFor();
     expect(await users(page)).toHaveLength(50);
     for (const last of ['p99', 'p119']) {
@@ -130,11 +129,10 @@ describeWithBrowser('the deliveries in the console', () => {
     expect(await users(page)).toEqual(MADE_UP.map(({ user }) => user));
     expect(await page.getByRole('button', { name: 'Show older ones' }).count()).toBe(0);
     await looked(page, 'deliveries-narrow');
-    await context.close();
   });
 
   test('shows new ones as they come, as far as they match', async () => {
-    const { page, context } = await browser.open(`${api.url}/deliveries?job=${job}&verdict=delivered`);
+    const { page } = await browser.open(`${api.url}/deliveries?job=${job}&verdict=delivered`);
     await page.getByRole('link', { name: 'flaky' }).waitFor();
     // The page asks once more when they begin to come, for what came before.
     const begins = page.waitForResponse((response) => response.url().includes('/v1/deliveries?'));
@@ -150,7 +148,6 @@ describeWithBrowser('the deliveries in the console', () => {
     // What is meant to end has no live end.
     await page.goto(`${api.url}/deliveries?until=2026-11-30T00:00:00Z`);
     expect(await page.getByLabel('Show new ones live').isDisabled()).toBe(true);
-    await context.close();
   });
 
   test('opens all attempts of one: request and answer as text, and a command without secrets', async () => {
@@ -180,14 +177,13 @@ describeWithBrowser('the deliveries in the console', () => {
     await dialog.getByText('Attempt 1').click();
     await dialog.getByLabel('The answer').getByText('HTTP 503').waitFor();
     await dialog.getByLabel('The answer').getByText('HTTP 200').waitFor();
-    await context.close();
   });
 
   test('shows who did what to everything, and to a job', async () => {
     await lab.jobs.pause(job, { by: { who: 'ada', door: 'client' }, reason: SCRIPT });
     await lab.jobs.resume(job);
     await until(async () => (await deliveries.deeds({ jobId: job }, 10)).entries.length >= 3);
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     await page.getByRole('link', { name: 'History' }).click();
     await page.getByRole('row', { name: new RegExp(`ada client ${job} paused <img`) }).waitFor();
     await page.getByLabel('Who').fill('ada');
@@ -203,11 +199,10 @@ describeWithBrowser('the deliveries in the console', () => {
     expect(await page.getByRole('row').count()).toBe(4);
     expect(await page.evaluate<string>('document.title')).not.toBe('taken');
     await looked(page, 'history');
-    await context.close();
   });
 
   test('shows who did what page by page, and of a job between two times', async () => {
-    const { page, context } = await browser.open(`${api.url}/history?job=made-up`);
+    const { page } = await browser.open(`${api.url}/history?job=made-up`);
     const who = async () => await page.locator('tbody td[data-name="Who"]').allTextContents();
     const named = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `w${from + n}`);
     await page.getByRole('cell', { name: 'w99', exact: true }).waitFor();
@@ -223,21 +218,19 @@ describeWithBrowser('the deliveries in the console', () => {
     await page.getByLabel('Job', { exact: true }).fill('another');
     await page.getByRole('button', { name: 'Find' }).click();
     await page.getByText('No such entries').waitFor();
-    await context.close();
   });
 
   test('downloads what was found', async () => {
-    const { page, context } = await browser.open(`${api.url}/deliveries?job=made-up&user=p7`);
+    const { page } = await browser.open(`${api.url}/deliveries?job=made-up&user=p7`);
     const downloading = page.waitForEvent('download');
     await page.getByRole('button', { name: 'CSV' }).click();
     const lines = (await readFile(await (await downloading).path(), 'utf8')).trim().split('\r\n');
     expect(lines).toHaveLength(2);
     expect(lines[1]).toContain(',made-up,aa7,');
-    await context.close();
   });
 
   test('counts the deliveries of a job, and leads from a number and from a step to them', async () => {
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     const section = page.getByRole('region', { name: 'Deliveries, the last 24 h' });
     await section.getByRole('img', { name: /^\d+ delivered, \d+ failed in the last 24 h$/ }).waitFor();
     await looked(page, 'job-deliveries');
@@ -270,13 +263,12 @@ describeWithBrowser('the deliveries in the console', () => {
     await plot.click({ position: { x: (width * (DAY_S - 3600 + 800)) / (DAY_S + 450), y: 50 } });
     await page.getByRole('heading', { name: 'Deliveries', exact: true }).waitFor();
     expect(new URL(page.url()).searchParams.get('since')).toBe(new Date((step - 3600) * 1000).toISOString());
-    await context.close();
   });
 
   test('finds a delivery by its webhook-id, from the jobs, a person and a dead letter', async () => {
     const { rows } = await deliveries.find({ jobId: job, user: 'refused' }, 1);
     const id = rows[0]?.deliveryId ?? '';
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     const found = async (): Promise<void> => {
       await page.getByRole('link', { name: id }).click();
       await page.getByRole('button', { name: 'Show the delivery to refused' }).waitFor();
@@ -298,36 +290,35 @@ describeWithBrowser('the deliveries in the console', () => {
     await page.goto(`${api.url}/dead-letters?job=${job}`);
     await page.getByRole('button', { name: 'Show the dead letter of refused', exact: true }).click();
     await found();
-    await context.close();
   });
 
   test('shows a key for some jobs only those', async () => {
     const { secret: key, hash } = newApiKey();
     const keyed = await openApi({ keys: { some: { hash, may: ['read'], jobs: [job] } } });
-    const { page, context } = await browser.open(`${keyed.url}/deliveries`);
+    const { page } = await browser.open(`${keyed.url}/deliveries`);
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('link', { name: 'ada' }).waitFor();
     expect(await page.getByRole('link', { name: 'made-up' }).count()).toBe(0);
-    await context.close();
+    await page.context().close();
     await keyed.close();
   });
 
   test('says how to have a log, and shows nothing more of a job without one', async () => {
     const without = await openApi({ deliveries: undefined });
-    const { page, context } = await browser.open(`${without.url}/deliveries`);
+    const { page } = await browser.open(`${without.url}/deliveries`);
     await page.getByRole('heading', { name: 'There is no delivery log' }).waitFor();
     await looked(page, 'no-delivery-log');
     await page.goto(`${without.url}/jobs/${job}`);
     await page.waitForResponse((response) => response.url().includes('/v1/stats'));
     await page.getByRole('heading', { name: 'Recent attempts' }).waitFor();
     expect(await page.getByRole('region', { name: 'Deliveries' }).count()).toBe(0);
-    await context.close();
+    await page.context().close();
     await without.close();
   });
 
   test('says that the log cannot be read, and reads it again later', async () => {
-    const { page, context } = await browser.open(`${api.url}/`);
+    const { page } = await browser.open(`${api.url}/`);
     let isAway = true;
     await page.route('**/v1/deliveries?*', async (route) => {
       if (!isAway) return await route.continue();
@@ -339,17 +330,15 @@ describeWithBrowser('the deliveries in the console', () => {
     isAway = false;
     await page.getByRole('link', { name: 'ada' }).waitFor();
     await page.getByText('The delivery log cannot be read now.').waitFor({ state: 'detached' });
-    await context.close();
   });
 
   test('says when rows may be missing', async () => {
     const store = openDeliveryStore({ folder, retentionDays: 30 }, '9@there 0f');
     await store.write({ number: 1, rows: [], dropped: 5 });
     await store.close();
-    const { page, context } = await browser.open(`${api.url}/deliveries`);
+    const { page } = await browser.open(`${api.url}/deliveries`);
     await page.getByText('the worker 9@there dropped 5').waitFor();
     await looked(page, 'log-with-a-gap');
-    await context.close();
   });
 
   test('made no mistake in any of this', () => {
@@ -357,7 +346,7 @@ describeWithBrowser('the deliveries in the console', () => {
   });
 
   test('sends a delivery again, with its webhook-id', async () => {
-    const { page, context } = await browser.open(`${api.url}/deliveries?job=${job}&user=ada`);
+    const { page } = await browser.open(`${api.url}/deliveries?job=${job}&user=ada`);
     await page.getByRole('button', { name: 'Show the delivery to ada' }).click();
     await page.getByRole('button', { name: 'Send again' }).click();
     await page.getByText('It is being sent again.').waitFor();
@@ -365,7 +354,6 @@ describeWithBrowser('the deliveries in the console', () => {
     const arrived = lab.receiver.ledger.entries.filter(({ message }) => message?.user === 'ada');
     expect(arrived).toHaveLength(2);
     expect(new Set(arrived.map(({ deliveryId }) => deliveryId)).size).toBe(1);
-    await context.close();
   });
 });
 

@@ -68,7 +68,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
 
   test('says of when it is what it shows while the API does not answer, and goes on by itself', async () => {
     const job = await started('Cut off');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
     const connect = await cutOff(page);
     await page.getByText('The API does not answer.').waitFor();
@@ -81,12 +81,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await connect();
     await page.getByText('The API does not answer.').waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'meanwhile' }).waitFor();
-    await context.close();
   });
 
   test('a job whose endpoint fails is not shown in green, and “Retry now” says what it does', async () => {
     const job = await started('Failing meanwhile');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('nothing is waiting').waitFor();
     const green = await colour(page);
     // Those that the last probe was about are in flight, so that nobody waits for a next attempt.
@@ -108,11 +107,10 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('button', { name: 'Discard about 300 and stop' }).waitFor();
     // A poll of the page may be on its way.
     await page.unrouteAll({ behavior: 'ignoreErrors' });
-    await context.close();
   });
 
   test('the console restores a draft after a reload, without secrets, and asks before somebody leaves it', async () => {
-    const { page, context } = await browser.open(`${api.url}/new`);
+    const { page } = await browser.open(`${api.url}/new`);
     await filled(page, 'Half filled in');
     await page.reload();
     await page.getByText('Your draft was restored').waitFor();
@@ -136,12 +134,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('heading', { name: 'Inputs' }).waitFor();
     await page.goto(`${api.url}/new`);
     expect(await label.inputValue()).toBe('');
-    await context.close();
   });
 
   test('the console says that an unanswered request may have been done, and keeps its dialogue open while it waits', async () => {
     const job = await started('Perhaps paused');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Pause' }).click();
     const dialog = page.getByRole('dialog');
     await cutOff(page);
@@ -152,12 +149,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await dialog.getByRole('button', { name: 'Pause', exact: true }).click();
     await page.keyboard.press('Escape');
     await dialog.getByRole('button', { name: 'Cancel', disabled: true }).waitFor();
-    await context.close();
   });
 
   test('leaves the focus where it was when an action fails, and puts nobody on what cannot be undone', async () => {
     const job = await started('Keeps the focus');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Reconcile' }).click();
     const list = { name: 'theirs.csv', mimeType: 'text/csv', buffer: Buffer.from('user\n1\n') };
     await page.getByLabel('The list', { exact: true }).setInputFiles(list);
@@ -184,11 +180,10 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Send anyway' }).waitFor();
     await until(async () => (await page.evaluate(FOCUSED)) === 'Cancel');
-    await context.close();
   });
 
   test('starts nothing that could not be checked, and says why', async () => {
-    const { page, context } = await browser.open(`${api.url}/new`);
+    const { page } = await browser.open(`${api.url}/new`);
     await filled(page, 'Not checked');
     const connect = await cutOff(page);
     await page.getByRole('button', { name: 'Start Export' }).click();
@@ -206,12 +201,11 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('button', { name: 'Start Export' }).click();
     await until(async () => (await page.evaluate('document.activeElement.id')) === 'field-retryFor');
     await page.locator('#retryFor-problem').waitFor();
-    await context.close();
   });
 
   test('a page that cannot be shown leaves a calm message, and every other page', async () => {
     const job = await started('Misunderstood');
-    const { page, context } = await browser.open(`${api.url}/?text=misunderstood`);
+    const { page } = await browser.open(`${api.url}/?text=misunderstood`);
     await page.route(`**/v1/jobs/${job}`, async (route) => await route.fulfill({ json: {} }));
     await page.getByRole('link', { name: 'Misunderstood' }).click();
     await page.getByText('This page cannot be shown').waitFor();
@@ -223,7 +217,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByText('This page cannot be shown').waitFor();
     await page.getByRole('link', { name: 'Find a person' }).click();
     await page.getByText('What was sent about a person').waitFor();
-    await context.close();
   });
 
   test('no page is wider than its window, whatever a job is called and however many audiences it has', async () => {
@@ -249,7 +242,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const job = await started('Decided twice', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
     await trigger(job, 'disputed');
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);
-    const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    const { page } = await browser.open(`${api.url}/dead-letters?job=${job}`);
     await page.getByRole('button', { name: 'Show the dead letter of disputed' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByRole('button', { name: 'Redeliver', exact: true }).waitFor();
@@ -260,7 +253,6 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await dialog.getByRole('alert').getByText('the page “Dead letters”').waitFor();
     await looked(page, 'decided-elsewhere');
     expect(endpoint.ledger.entries).toHaveLength(1);
-    await context.close();
     await endpoint.close();
   });
 
@@ -289,7 +281,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const job = await started('Given up', { webhookUrl: endpoint.url, answers: { '422': 'dead-letter' } });
     for (const user of ['first', 'second']) await trigger(job, user);
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 2);
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     const dialog = page.getByRole('dialog');
     await page.getByRole('link', { name: '2', exact: true }).waitFor();
     await page.getByRole('button', { name: 'Stop' }).click();
@@ -324,13 +316,12 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await dialog.getByRole('button', { name: 'Start Export' }).click();
     await page.getByRole('heading', { name: 'Given up' }).waitFor();
     await until(async () => (await lab.jobs.status(job)).state === 'running');
-    await context.close();
     await endpoint.close();
   });
 
   test('a pause asks for its reason first, and says within seconds that there is no answer', async () => {
     const job = await started('Asked why');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByRole('button', { name: 'Pause' }).press('Enter');
     await page.keyboard.type('their database moves');
     await pressable(page, 'Pause');
@@ -344,20 +335,18 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByText('Still waiting for an answer').waitFor();
     await page.getByText(/^No answer since /).waitFor();
     await page.unrouteAll({ behavior: 'ignoreErrors' });
-    await context.close();
   });
 
   test('nothing is wrong with the whole form, its problems and its headings included', async () => {
-    const { page, context } = await browser.open(`${api.url}/new`);
+    const { page } = await browser.open(`${api.url}/new`);
     await page.getByText('More', { exact: true }).click();
     await page.getByRole('button', { name: 'Start Export' }).click();
     await page.getByText('It cannot be started yet').waitFor();
     await looked(page, 'more');
-    await context.close();
   });
 
   test('all is not well while dead letters wait, and remedies name places of the page', async () => {
-    const { page, context } = await browser.open(api.url, { viewport: { width: 780, height: 900 } });
+    const { page } = await browser.open(api.url, { viewport: { width: 780, height: 900 } });
     const remedy = 'Nothing is lost. See why: triggers status crm';
     const finding = { check: 'endpoints', state: 'ok', job: 'crm', facts: {}, remedy };
     await page.route('**/v1/health', (route) => route.fulfill({ json: { state: 'ok', findings: [finding] } }));
@@ -371,11 +360,10 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     expect(await page.getByText('All is well').or(page.getByText('triggers status')).count()).toBe(0);
     await page.getByRole('link', { name: 'the page of the job' }).waitFor();
     await looked(page, 'health-letters');
-    await context.close();
   });
 
   test('finds an audience among a thousand, and what was chosen stays in sight', async () => {
-    const { page, context } = await browser.open(api.url, { viewport: NARROW });
+    const { page } = await browser.open(api.url, { viewport: NARROW });
     // Some sources do not say how many members there are, and list a part when there are too many.
     await page.route('**/v1/audiences', async (route) => {
       const { audiences } = (await (await route.fetch()).json()) as { audiences: object[] };
@@ -402,14 +390,13 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     await page.getByRole('button', { name: 'Use “not-listed” as it is typed' }).click();
     await chosen.getByText('not-listed').waitFor();
     await page.unrouteAll({ behavior: 'ignoreErrors' });
-    await context.close();
   });
 
   test('follows a key that may do less, or is for other jobs, while somebody is signed in with it', async () => {
     const { secret: key, hash } = newApiKey();
     const keyed = await apiOf(lab, { keys: { shrinking: { hash, may: ['read', 'operate'] } } });
     const job = await started('Seen by fewer');
-    const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
+    const { page } = await browser.open(`${keyed.url}/jobs/${job}`);
     await page.getByLabel('API key').fill(key);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('button', { name: 'Pause' }).click();
@@ -422,7 +409,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     keyed.replaceKeys({ shrinking: { hash, may: ['read'], jobs: ['another'] } });
     await page.getByText('has no access to the job').waitFor();
     expect(await page.getByText('nothing is waiting').count()).toBe(0);
-    await context.close();
+    await page.context().close();
     await keyed.close();
   });
 

@@ -39,7 +39,7 @@ describeWithBrowser('the console, in short', () => {
     ['wide', WIDE],
     ['narrow', NARROW],
   ])('starts a job by the form, with existing users, and shows them arrive (%s)', async (width, viewport) => {
-    const { page, context } = await browser.open(api.url, { viewport });
+    const { page } = await browser.open(api.url, { viewport });
     await page
       .getByRole('link', { name: 'New job' })
       .or(page.getByRole('link', { name: 'Create a job' }))
@@ -71,13 +71,12 @@ describeWithBrowser('the console, in short', () => {
     await page.getByLabel('Search jobs').fill(`Console ${width}`);
     await page.getByRole('link', { name: `Console ${width}` }).waitFor();
     await page.getByRole('img', { name: '230 delivered, 0 failed' }).waitFor();
-    await context.close();
   });
 
   test('a link from the terminal signs in once, and leaves the address at once', async () => {
     const invited = await openApi({ others: { hash: `sha256:${'0'.repeat(64)}`, may: ['read'] } });
     const link = invited.invite();
-    const { page, context } = await browser.open(link);
+    const { page } = await browser.open(link);
     await page.getByRole('link', { name: 'New job' }).waitFor();
     expect(page.url()).toBe(`${invited.url}/`);
     await page.getByRole('button', { name: 'Sign out' }).click();
@@ -89,7 +88,7 @@ describeWithBrowser('the console, in short', () => {
     await pasted(invited.invite());
     await page.getByText('signed in by link').waitFor();
     expect(page.url()).toBe(`${invited.url}/`);
-    await context.close();
+    await page.context().close();
     await invited.close();
   });
 

@@ -70,7 +70,7 @@ describeWithBrowser('the console', () => {
 
   test('sends a test, and says what its answer would mean', async () => {
     const endpoint = await startRecorder({ answer: () => ({ status: 404 }) });
-    const { page, context } = await browser.open(`${api.url}/new`);
+    const { page } = await browser.open(`${api.url}/new`);
     await page.getByLabel(VIPS.name).check();
     await page.getByLabel('Webhook URL').fill(endpoint.url);
     await page.getByLabel('Webhook endpoint does not require authorization').check();
@@ -82,7 +82,6 @@ describeWithBrowser('the console', () => {
     await page.getByText(/check the webhook URL and the authorization/).waitFor();
     expect(endpoint.ledger.entries).toHaveLength(1);
     await looked(page, 'test-answer');
-    await context.close();
     await endpoint.close();
   });
 
@@ -90,7 +89,7 @@ describeWithBrowser('the console', () => {
     const endpoint = await startRecorder({ answer: () => ({ status: 503 }) });
     const job = await started('Failing', endpoint);
     await trigger(job, 'unlucky');
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}`);
     await page.getByText('HTTP 503').first().waitFor();
     await page
       .getByText(/1 trigger waits/)
@@ -127,7 +126,6 @@ describeWithBrowser('the console', () => {
     const history = page.getByRole('region', { name: 'History' });
     await history.getByRole('row', { name: /console stopped, what waits is kept it moves/ }).waitFor();
     await history.getByText('parallelRequestCount 5 → 7').waitFor();
-    await context.close();
     await endpoint.close();
   });
 
@@ -136,7 +134,7 @@ describeWithBrowser('the console', () => {
     const job = await started('Refused', endpoint, { answers: { '422': 'dead-letter' } });
     for (const user of ['one', 'two', 'three']) await trigger(job, user);
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 3);
-    const { page, context } = await browser.open(`${api.url}/dead-letters?job=${job}`);
+    const { page } = await browser.open(`${api.url}/dead-letters?job=${job}`);
     await page.getByRole('button', { name: 'Show the dead letter of two' }).waitFor();
     await looked(page, 'dead-letters');
     // A double click is one press: it neither redelivers nor discards what nobody has read yet.
@@ -180,19 +178,17 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: /^Discard [23]$/ }).click();
     await page.getByText(/dead letters? of refused (?:was|were) discarded/).waitFor();
     await looked(page, 'discarded');
-    await context.close();
     await endpoint.close();
   });
 
   test('shows what comes in', async () => {
-    const { page, context } = await browser.open(`${api.url}/inputs`);
+    const { page } = await browser.open(`${api.url}/inputs`);
     await page.getByText('No ingests').waitFor();
     await looked(page, 'inputs');
-    await context.close();
   });
 
   test('shows what is wrong, and checks again when asked', async () => {
-    const { page, context } = await browser.open(`${api.url}/health`);
+    const { page } = await browser.open(`${api.url}/health`);
     const workers = page.getByRole('row').filter({ hasText: lab.taskQueue });
     await workers.getByText('releases').waitFor();
     await looked(page, 'health');
@@ -216,12 +212,11 @@ describeWithBrowser('the console', () => {
       .waitFor();
     const table = page.getByRole('group', { name: 'Findings' });
     expect(await table.evaluate((shown) => shown.scrollHeight - shown.clientHeight)).toBe(0);
-    await context.close();
   });
 
   test('watches an audience, accepts a held round, changes the watch, and stops it', async () => {
     const { watches } = lab.jobs;
-    const { page, context } = await browser.open(`${api.url}/inputs`, { viewport: NARROW });
+    const { page } = await browser.open(`${api.url}/inputs`, { viewport: NARROW });
     const dialog = page.getByRole('dialog');
     await page.getByRole('button', { name: 'Watch an audience' }).click();
     await dialog.getByLabel('Audience', { exact: true }).fill(WATCHED.slug);
@@ -284,7 +279,6 @@ describeWithBrowser('the console', () => {
     await dialog.getByRole('button', { name: 'Stop', exact: true }).click();
     await action('Stop').waitFor({ state: 'detached' });
     for (const user of MEMBERS.slice(0, 20)) lab.source.enter(WATCHED.id, user);
-    await context.close();
   });
 
   test('says when somebody else has changed what an edit would change, and leaves everything else as it is', async () => {
@@ -295,7 +289,7 @@ describeWithBrowser('the console', () => {
       headers: { 'x-list': ' 7 ' },
     });
     const before = await lab.jobs.definition(job);
-    const { page, context } = await browser.open(`${api.url}/jobs/${job}/edit`);
+    const { page } = await browser.open(`${api.url}/jobs/${job}/edit`);
     await page.getByLabel(/Parallel Request Count/).fill('7');
     await lab.jobs.edit(job, { parallelRequestCount: 9, memberships: true });
     await page.getByRole('button', { name: 'Save 1 change' }).click();
@@ -305,7 +299,6 @@ describeWithBrowser('the console', () => {
     await dialog.getByRole('button', { name: 'Save anyway' }).click();
     await until(async () => (await lab.jobs.status(job)).parallelRequestCount === 7);
     expect(await lab.jobs.definition(job)).toEqual({ ...before, parallelRequestCount: 7, memberships: true });
-    await context.close();
   });
 
   test('keeps what was typed when the session ends, for a person who signs in again with the same key', async () => {
@@ -327,13 +320,13 @@ describeWithBrowser('the console', () => {
     expect(await page.getByLabel('Label', { exact: true }).inputValue()).toBe('Typed with care');
     await page.getByRole('button', { name: 'Start Export' }).click();
     await page.getByText('Choose at least one audience.').waitFor();
-    await context.close();
+    await page.context().close();
     await keyed.close();
   });
 
   test('finds a job that is not among the first 500', async () => {
     const job = await started('Far behind', lab.receiver);
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     const first = { jobId: 'first', workflowId: 'export-job:first', state: 'running', running: true, label: 'First' };
     await page.route('**/v1/jobs?limit=500', async (route) => {
       await route.fulfill({ json: { jobs: [first], states: { running: 700, paused: 20 }, next: 'first' } });
@@ -349,14 +342,13 @@ describeWithBrowser('the console', () => {
     await page.getByRole('link', { name: 'Far behind' }).waitFor();
     await page.getByLabel('Search jobs').fill('nothing is called that');
     await page.getByText('No matching jobs.').waitFor();
-    await context.close();
   });
 
   test('shows a person who may only read no button that changes something', async () => {
     const { secret: key, hash } = newApiKey();
     const reading = await openApi({ looker: { hash, may: ['read'] } });
     const job = await started('Looked at', lab.receiver);
-    const { page, context } = await browser.open(reading.url);
+    const { page } = await browser.open(reading.url);
     await page.getByLabel('API key').fill('trg_wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('not known here').waitFor();
@@ -379,7 +371,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByLabel('API key').waitFor();
     expect(await statusOf(page, '/v1/jobs')).toBe(401);
-    await context.close();
+    await page.context().close();
     await reading.close();
   });
 
@@ -398,7 +390,7 @@ describeWithBrowser('the console', () => {
       { audience: VIPS.slug, user, event: 'enter', profile: { [script]: `${hostile}${'y'.repeat(50_000)}` } },
     ]);
     await until(async () => (await lab.jobs.status(job)).deadLettersWaiting === 1);
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     for (const path of [
       `/?text=${encodeURIComponent('<img src=x')}`,
       `/jobs/${job}`,
@@ -417,12 +409,11 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: /Show the dead letter/ }).click();
     await page.getByText('The profile that was signalled').waitFor();
     await looked(page, 'hostile');
-    await context.close();
     await endpoint.close();
   });
 
   test('is used with the keyboard alone, from a new job to its end', async () => {
-    const { page, context } = await browser.open(api.url);
+    const { page } = await browser.open(api.url);
     await tabTo(page, /^(?:New job|Create a job)$/);
     await page.keyboard.press('Enter');
     await page.getByLabel('Webhook URL').waitFor();
@@ -488,7 +479,6 @@ describeWithBrowser('the console', () => {
     const job = new URL(page.url()).pathname.replace('/jobs/', '');
     expect((await lab.jobs.status(job)).state).toBe('stopped');
     expect(stops).toBe(1);
-    await context.close();
   });
 
   test('two tabs show the same, and end together', async () => {
@@ -517,7 +507,7 @@ describeWithBrowser('the console', () => {
     await page.getByRole('button', { name: 'Sign out' }).click();
     await other.bringToFront();
     await other.getByText('Your session has ended').waitFor();
-    await context.close();
+    await page.context().close();
     await keyed.close();
   });
 

@@ -70,7 +70,7 @@ describeWithBrowser('a page of another origin, in a browser on this machine', ()
   const places = () => [...server.places, new URL(metrics.url).host];
 
   test('[S45] a page of another origin starts nothing in Temporal, and signals nothing, by a request that needs no leave', async () => {
-    const { page, context } = await browser.open(`http://${EVIL}:${portOf(open.url())}/`);
+    const { page } = await browser.open(`http://${EVIL}:${portOf(open.url())}/`);
     const simple = { method: 'POST', mode: 'no-cors', body: JSON.stringify(START) };
     // Where nobody stops it, such a request arrives.
     expect(await asked(page, `http://${open.url()}/`, simple)).toBe('sent');
@@ -83,11 +83,10 @@ describeWithBrowser('a page of another origin, in a browser on this machine', ()
     const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
     expect(events).toHaveLength(2); // It is started, and its first task waits.
     await expect(client.workflow.getHandle('by-page').describe()).rejects.toThrow('not found');
-    await context.close();
   });
 
   test('[S45] a page of another origin reads nothing, nor does one whose name leads to this machine', async () => {
-    const { page, context } = await browser.open(`http://${EVIL}:${portOf(open.url())}/`);
+    const { page } = await browser.open(`http://${EVIL}:${portOf(open.url())}/`);
     for (const place of places()) expect(await asked(page, `http://${place}/`, {})).toBe('nothing');
     const byName = async (place: string, path: string) =>
       (await page.goto(`http://${EVIL}:${portOf(place)}${path}`))?.status();
@@ -95,14 +94,12 @@ describeWithBrowser('a page of another origin, in a browser on this machine', ()
     for (const { host } of [server.uiUrl, server.httpUrl, metrics.url].map((url) => new URL(url ?? '')))
       for (const path of ['/', '/api/v1/namespaces/default/workflows', '/metrics', '/readyz'])
         expect([host, path, await byName(host, path)]).toEqual([host, path, 403]);
-    await context.close();
   });
 
   test('the UI works for who opens it, also by a link of another page', async () => {
-    const { page, context } = await browser.open(`http://${open.url()}/`);
+    const { page } = await browser.open(`http://${open.url()}/`);
     await page.setContent(`<a href="${server.uiUrl}/namespaces/default/workflows">UI</a>`);
     await page.getByRole('link', { name: 'UI' }).click();
     await page.getByRole('link', { name: 'theirs' }).first().waitFor();
-    await context.close();
   });
 });

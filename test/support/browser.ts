@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect } from '@jest/globals';
 import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { afterwards } from '../webhook/a-server.ts';
 import { PATIENCE_MS, until } from './patience.ts';
 
 const NAMES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -39,12 +40,13 @@ export class TestBrowser {
     if (pictures !== undefined) mkdirSync(pictures, { recursive: true });
   }
 
-  /** A page of somebody of whom the browser knows nothing yet. */
+  /** A page of somebody of whom the browser knows nothing yet; it is closed after the test. */
   async open(
     url: string,
     { viewport = WIDE } = {},
   ): Promise<{ readonly page: Page; readonly context: BrowserContext }> {
     const context = await this.#browser.newContext({ viewport, reducedMotion: 'reduce' });
+    afterwards(() => context.close());
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => this.mistakes.push(error.message));

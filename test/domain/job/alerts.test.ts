@@ -220,7 +220,7 @@ test('the next run raises alerts that the last run could not raise, and repeats 
 });
 
 test('an alert about an old backlog of our own making says so, and does not blame the endpoint', () => {
-  const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS }).signals(...['1', '2', '3']);
+  const job = new AJob(5, { alertBacklogMs: 15 * MINUTE_MS }).signals('1', '2', '3');
   told(job);
   for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'ADDRESS_REFUSED' }])));
@@ -246,7 +246,7 @@ test('a backlog is not put down to a failure before the last delivery', () => {
 });
 
 test('an alert about a worker fault does not blame the endpoint', () => {
-  const job = new AJob(5).signals(...['1', '2', '3']);
+  const job = new AJob(5).signals('1', '2', '3');
   told(job);
   for (const slice of job.running.slice())
     job.end(Object.fromEntries(slice.triggers.map((_, index) => [index, { code: 'WORKER_FAULT' }])));

@@ -71,11 +71,11 @@ test('a person in a slice is shown as running, and after a failure as delayed un
 });
 
 test('the answer says how long the endpoint asked everybody to wait, and that it is unhealthy', () => {
-  const job = new AJob(3).signals(...['1', '2', '3']);
+  const job = new AJob(3).signals('1', '2', '3');
   job.fail({ status: 429, retryAfterMs: 60_000 });
   expect(person(job, '1').waits.endpoint).toBe(new Date(job.now + 60_000).toISOString().replace('Z', '000000Z'));
 
-  const unhealthy = new AJob(3).signals(...['1', '2', '3']);
+  const unhealthy = new AJob(3).signals('1', '2', '3');
   unhealthy.dispatch();
   unhealthy.failAll({ status: 500 });
   expect(person(unhealthy, '1').endpoint).toMatchObject({ state: 'unhealthy' });
@@ -231,7 +231,7 @@ test('the URL of one event is masked as that of the job; templates and headers a
 const SECRET_URL = 'https://hooks.example.com/T0ken/{{ id }}';
 
 test('a trend has what was delivered, what failed and what waits', () => {
-  const job = new AJob(3).signals(...['1', '2', '3']);
+  const job = new AJob(3).signals('1', '2', '3');
   job.send({ 0: { status: 500 } });
   job.step();
   expect(job.state.trend.describe(job.now).hour).toMatchObject([{ delivered: 2, failed: 1, waiting: 1 }]);

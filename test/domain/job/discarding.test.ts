@@ -13,7 +13,7 @@ function discard(job: AJob): void {
 }
 
 test('triggers that a slice gives back after a stop with discard are dropped, too; delivered ones are not', () => {
-  const job = new AJob(1).signals(...['1', '2', '3']);
+  const job = new AJob(1).signals('1', '2', '3');
   job.dispatch();
   stopJob(job.state, 'discard');
   expect(job.step().kind).toBe('wait');

@@ -84,7 +84,7 @@ test('with a short request timeout a slice is silent no later than it is over, s
 });
 
 test('the last heartbeat of a silent slice settles what it reported, and only the rest is in doubt', () => {
-  const job = new AJob(1).signals(...['told', 'not told']);
+  const job = new AJob(1).signals('told', 'not told');
   const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(2);
   reclaim(job, { details: { delivered: [[0, 0]], failed: [] } });

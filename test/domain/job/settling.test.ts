@@ -403,7 +403,7 @@ function variations(value: object): { readonly said: string; readonly raw: unkno
 
 /** A job with one slice of five triggers about four people: the last two are of one person. */
 function aJobWithASlice(): { readonly job: AJob; readonly sliceId: number } {
-  const job = new AJob(1).signals(...['0', '1', '2', '3']);
+  const job = new AJob(1).signals('0', '1', '2', '3');
   job.signal('3', 'exit');
   const [slice] = job.dispatch();
   expect(slice?.triggers).toHaveLength(5);
