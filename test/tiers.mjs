@@ -138,6 +138,7 @@ export const TIERS = {
     'ops/containers/installation',
     'ops/docker-compose',
     'ops/helm',
+    'ops/helm-values',
     'ops/kubernetes/chart',
     'pack',
     'sources/file/lines',
