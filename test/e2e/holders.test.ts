@@ -81,48 +81,6 @@ test('a holder needs no worker until it is dropped', async () => {
   expect(await begun()).toHaveLength(1);
 });
 
-test('spilling the same content twice under one id does nothing the second time', async () => {
-  const id = newId();
-  await holders.spill(id, contentOf('first'));
-  const { runId } = await lab.client.workflow.getHandle(id).describe();
-  await holders.spill(id, contentOf('first'));
-  expect((await lab.client.workflow.getHandle(id).describe()).runId).toBe(runId);
-});
-
-test('a holder keeps the content spilled last under its id, since a reset job reuses its numbers', async () => {
-  const id = newId();
-  await holders.spill(id, contentOf('first'));
-  await holders.spill(id, contentOf('second'));
-  expect(await holders.load(id)).toEqual(contentOf('second'));
-});
-
-test('a dropped holder ends, can still be loaded, and begins again only with new content', async () => {
-  const id = newId();
-  await holders.spill(id, contentOf('1', '2'));
-  await holders.drop([id]);
-  await ends(id);
-  expect(await holders.load(id)).toEqual(contentOf('1', '2'));
-  await holders.spill(id, contentOf('other'));
-  expect(await statusOf(id)).toBe('RUNNING');
-  expect(await holders.load(id)).toEqual(contentOf('other'));
-});
-
-test('a holder that the server does not know has no content', async () => {
-  expect(await holders.load(newId())).toBeNull();
-});
-
-test('a hundred are dropped at once, though some have ended or never existed', async () => {
-  const ids = Array.from({ length: 10 }, (_, i) => newId(String(i)));
-  await Promise.all(ids.map((id) => holders.spill(id, contentOf('1'))));
-  const ended = newId();
-  await holders.spill(ended, contentOf('1'));
-  await holders.drop([ended]);
-  await ends(ended);
-  const unknown = Array.from({ length: 89 }, (_, i) => newId(String(i)));
-  await holders.drop([...unknown.slice(0, 40), ended, ...ids, ...unknown.slice(40)]);
-  await Promise.all(ids.map(ends));
-});
-
 test('spilling and loading need no worker, and codecs are undone on loading', async () => {
   const payloadCodecs = [marking('inner'), marking('outer')];
   const encoding = holdersOver({ payloadConverterPath, payloadCodecs }, `nobody-${randomUUID()}`);

@@ -181,17 +181,6 @@ test.each(['discard', 'keep'] as const)(
   },
 );
 
-test('stop --waiting discard needs no confirmation when nothing waits', async () => {
-  const job = await lab.start();
-  const { code, stdout, stderr } = await operator.run(['stop', job, '--waiting', 'discard']);
-  expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `Stopped ${job}; nothing was waiting.\n`, stderr: '' });
-  const again = await operator.run(['stop', job, '--waiting', 'discard']);
-  expect({ code: again.code, stderr: unwrapped(again.stderr) }).toEqual({
-    code: 1,
-    stderr: expect.stringMatching(/no longer running \(stopped\)\. It kept nothing\./),
-  });
-});
-
 test('a stopped job that kept nothing cannot be resumed, and refuses to discard', async () => {
   const job = await lab.start();
   await lab.jobs.stop(job);

@@ -136,28 +136,6 @@ test('no job replaces a stopped one that kept only dead letters', async () => {
   await lab.jobs.start(definition, { jobId: job });
 });
 
-test("a redelivered dead letter arrives behind its person's waiting triggers, with its old webhook-id", async () => {
-  const { job, ids } = await jobWithDeadLettersOf('sent again');
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'news', user: 'sent again', profile: {} });
-  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  unwanted.delete('sent again');
-
-  const { code, stdout } = await operator.run(['dead-letters', 'redeliver', ids[0] ?? '', '--yes']);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: '1 dead letter was returned to its job.\n' });
-  await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ delivered }) => delivered === 3);
-  const [refused, news, again] = arrivalsOf('sent again');
-  expect([refused, news, again].map((arrival) => [arrival?.slug, arrival?.answered])).toEqual([
-    ['vip', 422],
-    ['news', 200],
-    ['vip', 200],
-  ]);
-  expect(again?.deliveryId).toBe(refused?.deliveryId);
-  expect(arrivalsOf('sent again')).toHaveLength(3);
-  while ((await list(job)).length > 0);
-});
-
 test('all dead letters that match a filter are redelivered; a refused one is named, and the exit code is 1', async () => {
   const { job, ids } = await jobWithDeadLettersOf('one', 'two', 'gone');
   for (const user of ['one', 'two', 'gone']) unwanted.delete(user);

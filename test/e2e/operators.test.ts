@@ -203,17 +203,6 @@ test('a job starts with the ids of the audiences that were meant, whatever their
   expect(given).toMatchObject({ ok: true, definition: { audiences: [VIP.id] } });
 });
 
-test('stop sends what waits, then the workflow completes and takes no more', async () => {
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'last', profile: {} });
-  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  expect((await lab.jobs.stop(job)).state).toBe('stopping');
-  await expect(lab.handle(job).result()).resolves.toEqual({ received: 1, delivered: 1 });
-  await lab.arrives('last');
-  await expect(lab.jobs.enter(job, { audience: 'vip', user: 'late' })).rejects.toThrow();
-});
-
 test('a job that drops its backlog refuses a later request to keep it', async () => {
   const own = await Lab.open({ receiver: { answer: () => 'hang' } });
   try {

@@ -81,7 +81,17 @@ test('profiles outlive the job: it keeps what waits, is resumed, and sends them'
   expect(toldRightly(held, 500)).toBe(500);
 });
 
-test('a job that discards its backlog leaves no profile behind, not even one never signalled to it', async () => {
+test.each([
+  ['discards its backlog', async (jobId: string) => await lab.jobs.stop(jobId, { waiting: 'discard' })],
+  [
+    'is given up for another one',
+    async (jobId: string) => {
+      await lab.handle(jobId).terminate();
+      const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
+      await lab.jobs.start(definition, { jobId, discardRecoverable: true });
+    },
+  ],
+])('a job that %s leaves no profile behind, not even one never signalled to it', async (_, giveUp) => {
   const jobId = await lab.start();
   await lab.jobs.pause(jobId);
   await lab.jobs.push(jobId, triggers(500));
@@ -93,19 +103,7 @@ test('a job that discards its backlog leaves no profile behind, not even one nev
     startDelay: '1 hour',
   });
   await holdersWhen(lab, jobId, (count) => count > 1);
-  await lab.jobs.stop(jobId, { waiting: 'discard' });
-  await lab.handle(jobId).result();
-  await holdersWhen(lab, jobId, (count) => count === 0);
-});
-
-test('a job that is given up for another one leaves no profile behind', async () => {
-  const jobId = await lab.start();
-  await lab.jobs.pause(jobId);
-  await lab.jobs.push(jobId, triggers(500));
-  await holdersWhen(lab, jobId, (count) => count > 0);
-  await lab.handle(jobId).terminate();
-  const definition = { label: 'Lab', audiences: ['vip'], webhookUrl: lab.receiver.url, authorization: null };
-  await lab.jobs.start(definition, { jobId, discardRecoverable: true });
+  await giveUp(jobId);
   await holdersWhen(lab, jobId, (count) => count === 0);
 });
 

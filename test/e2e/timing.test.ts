@@ -67,34 +67,6 @@ test('a job whose calendar has run out has a worker read it, and goes on', async
   await lab.jobs.stop(jobId, { waiting: 'discard' });
 });
 
-test('the status of an idle job says when it is quiet, and when that is over, although nothing happens', async () => {
-  const record = jobRecord(1);
-  const quietHours = { from: '22:00', to: '08:00', timeZone: 'UTC', meanwhile: 'wait' as const };
-  const now = Date.now();
-  const startQuiet = async (from: number, to: number): Promise<string> => {
-    const calendar = { quiet: [[from, to]] as const, untilMs: now + 7 * 86_400_000 };
-    const definition = { ...record.definition, webhookUrl: lab.receiver.url, quietHours };
-    const jobId = `lab-${randomUUID()}`;
-    await lab.client.workflow.start('exportJob', {
-      workflowId: jobWorkflowId(jobId),
-      taskQueue: lab.taskQueue,
-      args: [carryJob(beginJob({ ...record, definition, calendar }, 7))],
-    });
-    return jobId;
-  };
-  const turnsMs = now + 10_000;
-  const endsMs = now + 3_600_000;
-  const spelt = (ms: number) => new Date(ms).toISOString().replace('Z', '000000Z');
-  const [soonQuiet, nowQuiet] = await Promise.all([startQuiet(turnsMs, endsMs), startQuiet(now - 1000, turnsMs)]);
-  const before = await Promise.all([soonQuiet, nowQuiet].map((job) => lab.jobs.status(job)));
-  expect(before.map(({ waits }) => waits)).toEqual([{}, { quiet: spelt(turnsMs) }]);
-  const quiet = await lab.statusWhen(soonQuiet, ({ waits }) => waits.quiet !== undefined);
-  expect(quiet).toMatchObject({ waits: { quiet: spelt(endsMs) } });
-  await lab.statusWhen(nowQuiet, ({ waits }) => waits.quiet === undefined);
-  expect(Date.now()).toBeGreaterThanOrEqual(turnsMs);
-  await Promise.all([soonQuiet, nowQuiet].map((job) => lab.jobs.stop(job, { waiting: 'discard' })));
-});
-
 test('no more people are sent than the quota allows; the rest waits, until it is raised', async () => {
   const before = lab.receiver.ledger.requests;
   const job = await lab.start({ quota: { people: 3, per: 'week', timeZone: 'Europe/Berlin' } });

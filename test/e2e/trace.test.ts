@@ -105,7 +105,8 @@ test('a dead letter is shown with its present state, and with what came of it wh
 
   await lab.jobs.deadLetters.redeliver(died.deadLetterId, { force: true });
   await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 2);
-  expect(await traced('refused', { jobId: job })).toMatchObject([
+  const again = await traced('refused', { jobId: job });
+  expect(again).toMatchObject([
     { kind: 'received' },
     { kind: 'attempted', outcome: 'failed' },
     { kind: 'died', state: 'redelivered' },
@@ -114,55 +115,42 @@ test('a dead letter is shown with its present state, and with what came of it wh
     { kind: 'died', state: 'waiting' },
     { kind: 'stands' },
   ]);
+
+  const last = again.findLast((event) => event.kind === 'died')?.deadLetterId ?? '';
+  await lab.client.workflow.getHandle(`dead-letter-${last}`).terminate();
+  const ended = await traced('refused', { jobId: job });
+  expect(ended.slice(-2)).toMatchObject([{ kind: 'died', state: 'terminated' }, { kind: 'stands' }]);
+  expect(story(ended)).toContain('its workflow was terminated or cancelled');
 });
 
-test('a dead letter whose workflow was terminated is shown as that, and the trace continues', async () => {
-  const job = await proven();
-  await lab.jobs.enter(job, { audience: 'vip', user: 'refused' });
-  await lab.statusWhen(job, ({ deadLetters }) => deadLetters === 1);
-  const [died] = (await traced('refused', { jobId: job })).filter(({ kind }) => kind === 'died');
-  if (died?.kind !== 'died') throw new Error('There is a dead letter.');
-  await lab.client.workflow.getHandle(`dead-letter-${died.deadLetterId}`).terminate();
-  const events = await traced('refused', { jobId: job });
-  expect(events.slice(2)).toMatchObject([{ kind: 'died', state: 'terminated' }, { kind: 'stands' }]);
-  expect(story(events)).toContain('its workflow was terminated or cancelled');
-});
-
-test('a trace shows the triggers that wait in a paused or a terminated job, and says why', async () => {
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'other' });
-  const paused = await traced('other', { jobId: job });
-  expect(story(paused)).toContain('1 trigger waits: enter vip. Paused by an operator.');
-  await lab.handle(job).terminate('to see what is told of it');
-  const [, stands] = await traced('other', { jobId: job });
-  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'terminated', waitingCount: 1 } });
-  expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
-});
-
-test('a trace shows what a stopped job keeps, also when somebody has terminated it', async () => {
-  const job = await lab.start();
-  await lab.jobs.pause(job);
-  await lab.jobs.enter(job, { audience: 'vip', user: 'kept' });
-  await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.statusWhen(job, ({ state }) => state === 'stopped');
-  const [, before] = await traced('kept', { jobId: job });
-  expect(before).toMatchObject({ kind: 'stands', standing: { state: 'stopped', waitingCount: 1 } });
-  expect(story([before as TraceEvent])).toContain('Resume the job to send them.');
-  await lab.handle(job).terminate('by mistake');
-  const [, stands] = await traced('kept', { jobId: job });
-  expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'terminated', waitingCount: 1 } });
-  expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
-});
+test.each([
+  ['pauses', undefined, '1 trigger waits: enter vip. Paused by an operator.'],
+  ['keeps what waits', { waiting: 'keep' }, 'Resume the job to send them.'],
+] as const)(
+  'a trace shows what waits in a job that %s, and says why, also when somebody terminates it',
+  async (_, stop, why) => {
+    const job = await lab.start();
+    await lab.jobs.pause(job);
+    await lab.jobs.enter(job, { audience: 'vip', user: 'kept' });
+    await lab.statusWhen(job, ({ waiting }) => waiting === 1);
+    if (stop !== undefined) await lab.jobs.stop(job, stop);
+    const state = stop === undefined ? 'paused' : 'stopped';
+    await lab.statusWhen(job, (status) => status.state === state);
+    const [, before] = await traced('kept', { jobId: job });
+    expect(before).toMatchObject({ kind: 'stands', standing: { state, waitingCount: 1 } });
+    expect(story([before as TraceEvent])).toContain(why);
+    await lab.handle(job).terminate('by mistake');
+    const [, stands] = await traced('kept', { jobId: job });
+    expect(stands).toMatchObject({ kind: 'stands', standing: { state: 'terminated', waitingCount: 1 } });
+    expect(story([stands as TraceEvent])).toContain('Recover the job to send what waits.');
+  },
+);
 
 test('a trace shows a stop with discard only for people it concerns; the status counts what was dropped', async () => {
   const job = await lab.start();
   await lab.jobs.pause(job);
   await lab.jobs.enter(job, { audience: 'vip', user: 'late' });
   await lab.statusWhen(job, ({ waiting }) => waiting === 1);
-  await lab.jobs.stop(job, { waiting: 'keep' });
-  await lab.statusWhen(job, ({ state }) => state === 'stopped');
   await lab.jobs.stop(job, { waiting: 'discard' });
   await lab.handle(job).result();
   const events = await traced('late', { jobId: job });

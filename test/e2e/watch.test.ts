@@ -122,34 +122,6 @@ test('a terminated watch is not shown as waiting, and a reset continues from its
   expect(arrived()).toEqual(['exit 2']);
 });
 
-test('a watch makes nobody leave while its source is down, breaks off or is circular, and then continues', async () => {
-  await open(numbered(30));
-  await listener();
-  await watch();
-  const { source } = lab;
-  const whole = source.members.bind(source);
-  const broken = [
-    () => Promise.reject(new Error('the source is down')),
-    (after?: string) => (after === undefined ? { ids: ['1'], next: 'b' } : Promise.reject(new Error('broken off'))),
-    () => ({ ids: ['1'], next: 'same' }),
-  ];
-  for (const [i, members] of broken.entries()) {
-    source.members = async (_, after) => await members(after);
-    await lab.jobs.watches.startRound(audience.id);
-    await statusWhen(({ trouble, state }) => trouble?.failures === i + 1 && state === 'failing');
-  }
-  expect(await unhealthy()).toMatchObject([{ state: 'failed', problem: expect.stringContaining('circular') }]);
-  const { trouble, nextAt, rounds } = await lab.jobs.watches.status(audience.id);
-  expect(trouble).toMatchObject({ failures: 3, reason: expect.stringContaining('circular') });
-  expect(rounds).toBe(1);
-  expect(nextAt).toBeDefined();
-  source.members = whole;
-  source.exit(audience.id, '5');
-  expect((await round()).trouble).toBeUndefined();
-  await arrives(1);
-  expect(arrived()).toEqual(['exit 5']);
-});
-
 test('a table that is half empty for a while makes nobody leave, and operators are alerted', async () => {
   const operators = await startRecorder({ keepBodies: true });
   await open(numbered(100), 1, operators.url);
@@ -175,18 +147,6 @@ test('a table that is half empty for a while makes nobody leave, and operators a
   ]);
   await operators.close();
   expect(arrived()).toEqual(['exit 99']);
-});
-
-test('a watch sends many exits once the next round confirms them', async () => {
-  await open(numbered(100));
-  await listener();
-  await watch();
-  for (const user of numbered(50)) lab.source.exit(audience.id, user);
-  await lab.jobs.watches.startRound(audience.id);
-  await statusWhen(({ state }) => state === 'held');
-  expect((await round()).last).toMatchObject({ exits: 50, members: 50 });
-  await arrives(50);
-  expect(new Set(arrived()).size).toBe(50);
 });
 
 test('a watch waits for a missing snapshot; it reports a lost one, and does not publish the difference', async () => {
