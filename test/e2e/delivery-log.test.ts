@@ -85,16 +85,6 @@ test('each attempt is a row: what was sent and when, what came back, and how lon
   expect(new Set(of('flaky').map(({ deliveryId }) => deliveryId)).size).toBe(1);
 });
 
-test('a job sends on while the log is away, and its rows come later', async () => {
-  const job = await lab.start();
-  await database.query('ALTER TABLE deliveries RENAME TO elsewhere');
-  await lab.jobs.enter(job, { audience: 'vip', user: 'meanwhile', profile: {} });
-  await lab.arrives('meanwhile');
-  await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-  await database.query('ALTER TABLE elsewhere RENAME TO deliveries');
-  expect(await rows({ jobId: job }, 1)).toMatchObject([{ user: 'meanwhile', verdict: 'delivered' }]);
-});
-
 test('a trace by the log has statuses and durations, and what waits, without any history', async () => {
   const job = await lab.start();
   seen.delete('flaky');

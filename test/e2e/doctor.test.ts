@@ -122,20 +122,6 @@ test('a worker tells a fingerprint of each of its authorizations, and nothing el
   expect(JSON.stringify(answer)).not.toContain('PRIVATE KEY');
 });
 
-test('a job that its endpoint has made pause is not well, with why', async () => {
-  const gone = await startRecorder({ answer: () => ({ status: 410 }) });
-  afterFile(() => gone.close());
-  const job = await lab.start({ webhookUrl: gone.url });
-  await lab.jobs.enter(job, { audience: 'vip', user: '1', profile: {} });
-  await lab.statusWhen(job, ({ state }) => state === 'paused');
-  const { health } = await answerWhen(printed, ({ health: { findings } }) =>
-    findings.some((one) => one.check === 'endpoints' && one.job === job),
-  );
-  expect(health.findings).toContainEqual(
-    expect.objectContaining({ check: 'endpoints', state: 'warning', job, problem: expect.stringContaining('410') }),
-  );
-});
-
 test('a job that somebody terminated comes first, with about how much it had not delivered', async () => {
   const job = await lab.start({ webhookUrl: down.url });
   for (const user of ['1', '2']) await lab.jobs.enter(job, { audience: 'vip', user, profile: {} });

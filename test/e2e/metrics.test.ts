@@ -234,16 +234,6 @@ describe('alerts', () => {
     expect(ended.id).not.toBe(ofJob[0]?.id);
   });
 
-  test('a job alerts about dead letters and the end of a backfill', async () => {
-    const job = await lab.start({ existingUsers: true });
-    await until(job, 'backfill-finished', 'happened');
-    await lab.jobs.enter(job, { audience: 'vip', user: 'good', profile: {} });
-    await lab.statusWhen(job, ({ delivered }) => delivered === 1);
-    await lab.jobs.enter(job, { audience: 'vip', user: 'bad', profile: {} });
-    await stopWithOneLetter(job);
-    expect(await until(job, 'dead-letters', 'happened')).toMatchObject({ text: '1 new dead letter (1 so far).' });
-  });
-
   test('in the Temporal UI, a job says what each of its steps and timers is about', async () => {
     const job = await lab.start();
     await lab.statusWhen(job, ({ state }) => state === 'running');

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Api } from '../../src/app/api.ts';
 import type { Difference, JobStatus } from '../../src/app/export-jobs.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
-import { Lab, type LabOptions, membersOfVip, VIP } from '../support/lab.ts';
+import { Lab, type LabOptions, membersOfVip } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { Operator, startTriggers, unwrapped } from '../support/triggers-cli.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -70,35 +70,6 @@ test('reconcile enters members missing there, exits people unknown here, and sen
   const lines = [];
   for await (const line of lab.jobs.trace('person-09000', { jobId: job })) lines.push(line);
   expect(lines).toContainEqual(expect.objectContaining({ kind: 'found', event: 'exit', audience: 'vip', backfill: 1 }));
-});
-
-test('a reconcile contradicts no later signal: it skips people who have changed since', async () => {
-  await open(people(300));
-  const job = await lab.start({ parallelRequestCount: 4 });
-  const strangers = people(40, 9000);
-  const difference = await lab.jobs.compare(job, [...people(200), ...strangers], { audience: VIP.id });
-  await lab.jobs.pause(job);
-  await lab.jobs.reconcile(job, difference);
-  // Some pages are with the job by now, and others are still to be read.
-  await lab.statusWhen(job, ({ backfill }) => (backfill?.taken ?? 0) > 0);
-  const leavers = people(100, 200).filter((_, i) => i % 2 === 0);
-  const joiners = strangers.filter((_, i) => i % 2 === 0);
-  for (const user of leavers) lab.source.exit('vip', user);
-  for (const user of joiners) lab.source.enter('vip', user);
-  await lab.jobs.push(job, [
-    ...leavers.map((user) => ({ audience: 'vip', user, event: 'exit' as const })),
-    ...joiners.map((user) => ({ audience: 'vip', user, event: 'enter' as const })),
-  ]);
-  await lab.jobs.resume(job);
-  await lab.statusWhen(job, ({ waiting, backfill }) => waiting === 0 && backfill?.state === 'finished');
-  const last = new Map<string, string>();
-  for (const { message } of lab.receiver.ledger.entries)
-    if (message !== undefined) last.set(message.user, message.event);
-  expect(leavers.filter((user) => last.get(user) !== 'exit')).toEqual([]);
-  expect(joiners.filter((user) => last.get(user) !== 'enter')).toEqual([]);
-  expect((await lab.jobs.status(job)).backfill).toMatchObject({ taken: 140, superseded: 70, delivered: 70 });
-  expect(told().filter((one) => one.endsWith('person-00201'))).toEqual(['enter person-00201']);
-  expect(told().filter((one) => one.endsWith('person-09001'))).toEqual(['exit person-09001']);
 });
 
 test('a reconcile has the pace of a backfill, can be paused, and continues after a stop with keep', async () => {

@@ -111,35 +111,14 @@ test('with other ids a receiver that drops repeats hears everything, each time w
   expect(new Set(ids).size).toBe(9);
 });
 
-test('something newer that was told since wins, and a person, an audience, the last or one delivery can be asked for', async () => {
-  const job = await jobThatTold('enter vip c1', 'enter news c1', 'exit vip c1', 'enter vip c2');
-  const until = new Date().toISOString();
-  await answerWhen(
-    () => Promise.resolve(Date.now()),
-    (now) => now > Date.parse(until),
-  );
-  await tell(job, 'enter vip c1');
-  await logged(job, 5);
-  const find = async (wish: object) => {
-    const { enters, exits, outdated, foreign } = await lab.jobs.findTold(job, { since, ...wish });
-    return { enters, exits, outdated, foreign };
-  };
-  expect(await find({ until })).toEqual({ enters: 2, exits: 0, outdated: 2, foreign: 0 });
-  expect(await find({ onlyLast: true })).toEqual({ enters: 3, exits: 0, outdated: 2, foreign: 0 });
-  expect(await find({ user: 'c1', audiences: ['news'] })).toEqual({ enters: 1, exits: 0, outdated: 0, foreign: 0 });
-  const { rows } = await reader.find({ jobId: job, event: 'exit' }, 1);
-  expect(await find({ deliveryId: rows[0]?.deliveryId })).toMatchObject({ exits: 0, outdated: 1 });
+test('the history of a replay to one person, which nobody can make forget, does not name that person', async () => {
+  const job = await jobThatTold('enter vip c1', 'exit vip c1', 'enter vip c2');
   const from = heard();
-  await sent(job, await lab.jobs.findTold(job, { since, until }));
-  expect(withoutIds(told(from))).toEqual(['enter news c1', 'enter vip c2']);
-  // The history, which nobody can make forget, names no person.
-  await sent(job, await lab.jobs.findTold(job, { since, user: 'c2', onlyLast: true }));
+  await sent(job, await lab.jobs.findTold(job, { since, user: 'c1', onlyLast: true }));
+  expect(withoutIds(told(from))).toEqual(['exit vip c1']);
   const [deed] = await lab.jobs.history(job);
-  expect(deed?.replay).toMatchObject({ enters: 1, onlyLast: true, isOfOnePerson: true });
-  expect(JSON.stringify(deed)).not.toContain('c2');
-  // What the job no longer sends is left out, and counted.
-  await lab.jobs.edit(job, { audiences: ['vip'], events: ['enter'] });
-  expect(await find({})).toEqual({ enters: 2, exits: 0, outdated: 1, foreign: 2 });
+  expect(deed?.replay).toMatchObject({ exits: 1, onlyLast: true, isOfOnePerson: true });
+  expect(JSON.stringify(deed)).not.toContain('c1');
 });
 
 test('first digits must be those of one delivery; the whole id of a batch means all that is in it', async () => {
