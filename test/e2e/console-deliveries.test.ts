@@ -11,7 +11,7 @@ import { openDeliveryReader, openDeliveryStore } from '../../src/features/delive
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf } from '../api/an-api.ts';
 import { aDelivery } from '../features/delivery-log/a-delivery.ts';
-import { describeWithBrowser, looked, NARROW, TestBrowser } from '../support/browser.ts';
+import { describeWithBrowser, looked, NARROW, signIn, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -296,8 +296,7 @@ describeWithBrowser('the deliveries in the console', () => {
     const { secret: key, hash } = newApiKey();
     const keyed = await openApi({ keys: { some: { hash, may: ['read'], jobs: [job] } } });
     const { page } = await browser.open(`${keyed.url}/deliveries`);
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     await page.getByRole('link', { name: 'ada' }).waitFor();
     expect(await page.getByRole('link', { name: 'made-up' }).count()).toBe(0);
     await page.context().close();

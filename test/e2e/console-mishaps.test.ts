@@ -5,7 +5,7 @@ import type { Api } from '../../src/app/api.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
-import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
+import { describeWithBrowser, looked, NARROW, pressable, signIn, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 
@@ -397,8 +397,7 @@ describeWithBrowser('the console, when something is not as it should be', () => 
     const keyed = await apiOf(lab, { keys: { shrinking: { hash, may: ['read', 'operate'] } } });
     const job = await started('Seen by fewer');
     const { page } = await browser.open(`${keyed.url}/jobs/${job}`);
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     await page.getByRole('button', { name: 'Pause' }).click();
     keyed.replaceKeys({ shrinking: { hash, may: ['read'] } });
     await page.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();

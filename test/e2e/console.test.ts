@@ -6,7 +6,7 @@ import type { ConfiguredApiKeys } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
-import { describeWithBrowser, looked, NARROW, pressable, TestBrowser } from '../support/browser.ts';
+import { describeWithBrowser, looked, NARROW, pressable, signIn, TestBrowser } from '../support/browser.ts';
 import { Lab } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
@@ -305,8 +305,7 @@ describeWithBrowser('the console', () => {
     const { secret: key, hash } = newApiKey();
     const keyed = await openApi({ typist: { hash, may: ['read', 'operate'] } });
     const { page, context } = await browser.open(`${keyed.url}/new`);
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     await page.getByLabel('Label', { exact: true }).waitFor();
     await context.clearCookies();
     // The form is checked while it is typed: the page needs no click to learn that the session has ended.
@@ -314,8 +313,7 @@ describeWithBrowser('the console', () => {
     await page.getByText('Your session has ended').waitFor();
     await page.keyboard.press('Escape');
     await looked(page, 'session-ended');
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     await page.getByText('Your session has ended').waitFor({ state: 'detached' });
     expect(await page.getByLabel('Label', { exact: true }).inputValue()).toBe('Typed with care');
     await page.getByRole('button', { name: 'Start Export' }).click();
@@ -349,12 +347,10 @@ describeWithBrowser('the console', () => {
     const reading = await openApi({ looker: { hash, may: ['read'] } });
     const job = await started('Looked at', lab.receiver);
     const { page } = await browser.open(reading.url);
-    await page.getByLabel('API key').fill('trg_wrong');
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, 'trg_wrong');
     await page.getByText('not known here').waitFor();
     await looked(page, 'sign-in');
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     await (await findJob(page, 'Looked at')).click();
     await page.getByRole('heading', { name: 'Recent attempts' }).waitFor();
     const buttons = ['Pause', 'Backfill', 'Reconcile', 'Stop', 'Edit'];
@@ -486,8 +482,7 @@ describeWithBrowser('the console', () => {
     const job = await started('In two tabs', lab.receiver);
     const keyed = await openApi({ twice: { hash, may: ['read', 'operate'], jobs: [job] } });
     const { page, context } = await browser.open(`${keyed.url}/jobs/${job}`);
-    await page.getByLabel('API key').fill(key);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page, key);
     const other = await context.newPage();
     await other.goto(`${keyed.url}/jobs/${job}`);
     await other.getByRole('button', { name: 'Pause' }).click();

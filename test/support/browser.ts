@@ -64,6 +64,11 @@ export class TestBrowser {
   }
 }
 
+export async function signIn(page: Page, key: string): Promise<void> {
+  await page.getByLabel('API key').fill(key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
 /** Has axe-core look at a page in both schemes, and takes pictures of it if those are wanted. */
 export async function looked(page: Page, name: string): Promise<void> {
   for (const colorScheme of ['dark', 'light'] as const) {
