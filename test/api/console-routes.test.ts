@@ -7,6 +7,7 @@ import type { Api } from '../../src/app/api.ts';
 import { newApiKey } from '../../src/config/references.ts';
 import { apiWithoutTemporal } from './an-api.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const INDEX = '<!doctype html><title>Console</title><script type="module" src="/assets/main-1a2b.js"></script>';
 const SCRIPT = `console.log('hello');${' '.repeat(500)}`;
@@ -129,12 +130,9 @@ test('[S41] the console without keys answers only to the names of this machine',
 
 test('a console that was not built says what to run', async () => {
   const bare = await apiWithoutTemporal({}, { consoleFolder: join(folder, 'nothing') });
-  try {
-    const { status, headers, bytes } = await get('/', HTML, { from: bare });
-    expect([status, headers['content-type']]).toEqual([404, 'text/plain; charset=utf-8']);
-    expect(bytes.toString()).toContain('npm run build');
-    expect((await get('/jobs', HTML, { from: bare })).status).toBe(404);
-  } finally {
-    await bare.close();
-  }
+  afterwards(() => bare.close());
+  const { status, headers, bytes } = await get('/', HTML, { from: bare });
+  expect([status, headers['content-type']]).toEqual([404, 'text/plain; charset=utf-8']);
+  expect(bytes.toString()).toContain('npm run build');
+  expect((await get('/jobs', HTML, { from: bare })).status).toBe(404);
 });

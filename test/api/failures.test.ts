@@ -10,6 +10,7 @@ import { JobNotFound } from '../../src/client/errors.ts';
 import type { ExportJobs } from '../../src/app/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
 import { answerToBytes, apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const api = await apiWithoutTemporal();
 const began = performance.now();
@@ -66,16 +67,13 @@ test('the API reports a missing namespace as 503, so callers keep what they have
   const missing = async () => await Promise.reject(new NamespaceNotFoundError('nope'));
   const jobs = { list: missing } as unknown as ExportJobs; // No more of it is used.
   const server = await apiWithoutTemporal({}, { jobs });
-  try {
-    expect(await askOf(server, '/v1/jobs')).toMatchObject({
-      status: 503,
-      headers: { 'retry-after': '2' },
-      body: { code: 'NamespaceNotFoundError', detail: 'Temporal has no namespace "nope".' },
-    });
-    expect(server.logged).toEqual([]);
-  } finally {
-    await server.close();
-  }
+  afterwards(() => server.close());
+  expect(await askOf(server, '/v1/jobs')).toMatchObject({
+    status: 503,
+    headers: { 'retry-after': '2' },
+    body: { code: 'NamespaceNotFoundError', detail: 'Temporal has no namespace "nope".' },
+  });
+  expect(server.logged).toEqual([]);
 });
 
 test.each([

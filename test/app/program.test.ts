@@ -13,6 +13,7 @@ import {
 } from '../../src/client/errors.ts';
 import { readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { isSigningSecret } from '../../src/webhook/signature.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const COMMANDS =
   'up worker setup new render test start push list status trace attempts pause resume retry recover edit backfill reconcile replay stop watch dead-letters audiences authorizations secrets receive codec-server'.split(
@@ -144,15 +145,12 @@ test('up refuses options for a server of its own when another server is named', 
 
 test('a command whose port is taken says so, and what to do', async () => {
   const other = await startRecorder();
-  try {
-    const { terminal, err } = aTerminal();
-    await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
-    expect(err.join('\n')).toBe(
-      `Port ${other.port} on 127.0.0.1 is taken. Choose another with --port (0: any free port).`,
-    );
-  } finally {
-    await other.close();
-  }
+  afterwards(() => other.close());
+  const { terminal, err } = aTerminal();
+  await expect(run(['receive', '--port', String(other.port)], terminal)).resolves.toBe(1);
+  expect(err.join('\n')).toBe(
+    `Port ${other.port} on 127.0.0.1 is taken. Choose another with --port (0: any free port).`,
+  );
 });
 
 test.each([

@@ -119,33 +119,29 @@ test('a backfill lives through the continue-as-new of its job, and continues as 
 test('a watch continues as new after some rounds, and goes on where it was', async () => {
   const folder = tempFolder();
   const members = Array.from({ length: 30 }, (_, i) => `watched-${i}`);
-  const lab = await Lab.open({
+  const lab = await labOfTest({
     address: server.address,
     config: { serverLimits: SERVER_LIMITS, watch: { folder } },
     content: membersOfVip(members),
   });
-  try {
-    const { watches } = lab.jobs;
-    const job = await lab.start({ audiences: ['vip'] });
-    await lab.listedWhen(job);
-    const roundsAre = (count: number) =>
-      answerWhen(
-        () => watches.status(VIP.id),
-        ({ rounds }) => rounds === count,
-      );
-    await watches.start(['vip'], { everyMs: 3_600_000 });
-    await roundsAre(1);
-    const handle = lab.client.workflow.getHandle(watchWorkflowId(VIP.id));
-    const { runId } = await handle.describe();
-    let rounds = 1;
-    for (; (await handle.describe()).runId === runId; await roundsAre(++rounds)) await watches.startRound(VIP.id);
-    lab.source.exit(VIP.id, 'watched-1');
-    await watches.startRound(VIP.id);
-    expect(await roundsAre(rounds + 1)).toMatchObject({ exits: 1, enters: 0, members: 29 });
-    await lab.arrives('watched-1');
-    expect(lab.receiver.ledger.entries.map(({ message }) => message?.event)).toEqual(['exit']);
-    await watches.stop(VIP.id);
-  } finally {
-    await lab.close();
-  }
+  const { watches } = lab.jobs;
+  const job = await lab.start({ audiences: ['vip'] });
+  await lab.listedWhen(job);
+  const roundsAre = (count: number) =>
+    answerWhen(
+      () => watches.status(VIP.id),
+      ({ rounds }) => rounds === count,
+    );
+  await watches.start(['vip'], { everyMs: 3_600_000 });
+  await roundsAre(1);
+  const handle = lab.client.workflow.getHandle(watchWorkflowId(VIP.id));
+  const { runId } = await handle.describe();
+  let rounds = 1;
+  for (; (await handle.describe()).runId === runId; await roundsAre(++rounds)) await watches.startRound(VIP.id);
+  lab.source.exit(VIP.id, 'watched-1');
+  await watches.startRound(VIP.id);
+  expect(await roundsAre(rounds + 1)).toMatchObject({ exits: 1, enters: 0, members: 29 });
+  await lab.arrives('watched-1');
+  expect(lab.receiver.ledger.entries.map(({ message }) => message?.event)).toEqual(['exit']);
+  await watches.stop(VIP.id);
 });

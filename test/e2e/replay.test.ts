@@ -5,7 +5,7 @@ import { deliveryLogIn } from '../../src/features/delivery-log/config.ts';
 import { openDeliveryReader } from '../../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
-import { Lab, labOfFile, membersOfVip, NEWS, VIP } from '../support/lab.ts';
+import { labOfTest, labOfFile, membersOfVip, NEWS, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { Operator } from '../support/triggers-cli.ts';
@@ -154,14 +154,10 @@ test('a live trigger that comes during a replay takes the place of what waits', 
 });
 
 test('without a delivery log a replay is refused, and nothing starts', async () => {
-  const other = await Lab.open();
-  try {
-    const job = await other.start();
-    await expect(other.jobs.findTold(job, { since })).rejects.toBeInstanceOf(NoDeliveryLog);
-    expect((await other.jobs.status(job)).backfill).toBeUndefined();
-  } finally {
-    await other.close();
-  }
+  const other = await labOfTest();
+  const job = await other.start();
+  await expect(other.jobs.findTold(job, { since })).rejects.toBeInstanceOf(NoDeliveryLog);
+  expect((await other.jobs.status(job)).backfill).toBeUndefined();
 });
 
 test('triggers replay shows what it would send, sends nothing with --dry-run, and needs a yes', async () => {

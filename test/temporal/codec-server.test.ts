@@ -6,6 +6,7 @@ import { fromWire, startCodecServer, toWire } from '../../src/temporal/codec-ser
 import { EncryptingCodec, readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { payloadConverter } from '../../src/temporal/payload-converter.ts';
 import { aPayloadKey } from './a-payload-key.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 const TOKEN = 'a-token-of-the-test';
 const UI = 'http://localhost:8233';
@@ -177,13 +178,10 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ fa
       host,
       port: 0,
     });
-    try {
-      expect(new URL(ipv6.url).hostname).toBe('[::ffff:7f00:1]');
-      const sent = { method: 'POST', headers: { authorization }, body: await body(VALUE) };
-      expect((await fetch(`${ipv6.url}/decode`, sent)).status).toBe(200);
-    } finally {
-      await ipv6.close();
-    }
+    afterwards(() => ipv6.close());
+    expect(new URL(ipv6.url).hostname).toBe('[::ffff:7f00:1]');
+    const sent = { method: 'POST', headers: { authorization }, body: await body(VALUE) };
+    expect((await fetch(`${ipv6.url}/decode`, sent)).status).toBe(200);
   },
 );
 

@@ -15,6 +15,7 @@ import { Lab, membersOfVip } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { tempFolder } from '../support/temp-folder.ts';
+import { afterwards } from '../webhook/a-server.ts';
 
 // What real runs carry, with about everything in it that can be; later releases read what this one recorded.
 
@@ -80,71 +81,62 @@ async function openLab(answer: (user: string) => Answer | undefined): Promise<La
 test('carried states are recorded: endpoint down, stopping, stopped, and paused while throttled', async () => {
   let now: Answer | undefined;
   const lab = await openLab((user) => (user === 'refused' && now === undefined ? { status: 422 } : now));
-  try {
-    const [down, throttled, stopping] = [await lab.start(), await lab.start(), await lab.start()];
-    for (const job of [down, throttled, stopping]) await lab.jobs.push(job, enters('taken', 5));
-    await lab.jobs.enter(down, { audience: 'vip', user: 'refused', profile: {} });
-    await lab.statusWhen(down, ({ delivered, deadLetters }) => delivered === 5 && deadLetters === 1);
-    for (const job of [throttled, stopping]) await lab.statusWhen(job, ({ delivered }) => delivered === 5);
+  afterwards(() => lab.close());
+  const [down, throttled, stopping] = [await lab.start(), await lab.start(), await lab.start()];
+  for (const job of [down, throttled, stopping]) await lab.jobs.push(job, enters('taken', 5));
+  await lab.jobs.enter(down, { audience: 'vip', user: 'refused', profile: {} });
+  await lab.statusWhen(down, ({ delivered, deadLetters }) => delivered === 5 && deadLetters === 1);
+  for (const job of [throttled, stopping]) await lab.statusWhen(job, ({ delivered }) => delivered === 5);
 
-    now = { status: 503 };
-    await lab.jobs.deadLetters.redeliver({ jobId: down }, { force: true });
-    await lab.jobs.backfill(down, { audiences: ['vip'] });
-    await lab.statusWhen(down, ({ backfill }) => (backfill?.waiting ?? 0) > 0);
-    await lab.handle(down).signal('enter', 'garbage');
-    await lab.jobs.push(down, enters('waiting', 150));
-    // What waits for the other audience is still sent; what comes for it is refused.
-    await lab.jobs.edit(down, { audiences: ['vip'], parallelRequestCount: 7 });
-    await lab.handle(down).signal('triggers', enters('late', 6));
-    const unhealthy = await lab.statusWhen(
-      down,
-      ({ endpoint, overflow, backfill }) =>
-        endpoint?.state === 'unhealthy' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
-    );
-    expect(unhealthy.rejected).toBeGreaterThan(1);
-    record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
+  now = { status: 503 };
+  await lab.jobs.deadLetters.redeliver({ jobId: down }, { force: true });
+  await lab.jobs.backfill(down, { audiences: ['vip'] });
+  await lab.statusWhen(down, ({ backfill }) => (backfill?.waiting ?? 0) > 0);
+  await lab.handle(down).signal('enter', 'garbage');
+  await lab.jobs.push(down, enters('waiting', 150));
+  // What waits for the other audience is still sent; what comes for it is refused.
+  await lab.jobs.edit(down, { audiences: ['vip'], parallelRequestCount: 7 });
+  await lab.handle(down).signal('triggers', enters('late', 6));
+  const unhealthy = await lab.statusWhen(
+    down,
+    ({ endpoint, overflow, backfill }) =>
+      endpoint?.state === 'unhealthy' && overflow > 0 && (backfill?.waiting ?? 0) > 0,
+  );
+  expect(unhealthy.rejected).toBeGreaterThan(1);
+  record('carried', 'job-endpoint-down', stringifyJson(await carriedOf(lab, down)));
 
-    await lab.jobs.push(stopping, enters('waiting', 4));
-    await lab.statusWhen(stopping, ({ retried }) => retried > 0);
-    await lab.jobs.stop(stopping);
-    record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
-    await lab.jobs.stop(stopping, { waiting: 'keep' });
-    await lab.statusWhen(stopping, ({ state }) => state === 'stopped');
-    record('carried', 'job-stopped', stringifyJson(await carriedOf(lab, stopping)));
+  await lab.jobs.push(stopping, enters('waiting', 4));
+  await lab.statusWhen(stopping, ({ retried }) => retried > 0);
+  await lab.jobs.stop(stopping);
+  record('carried', 'job-stopping', stringifyJson(await carriedOf(lab, stopping)));
+  await lab.jobs.stop(stopping, { waiting: 'keep' });
+  await lab.statusWhen(stopping, ({ state }) => state === 'stopped');
+  record('carried', 'job-stopped', stringifyJson(await carriedOf(lab, stopping)));
 
-    now = { status: 429, headers: { 'retry-after': '3600' } };
-    await lab.jobs.push(throttled, enters('waiting', 4));
-    await lab.statusWhen(throttled, ({ waits }) => waits.endpoint !== undefined);
-    await lab.jobs.pause(throttled);
-    await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
-    await lab.jobs.backfill(throttled, { action: 'pause' });
-    record('carried', 'job-paused', stringifyJson(await carriedOf(lab, throttled)));
-  } finally {
-    await lab.close();
-  }
+  now = { status: 429, headers: { 'retry-after': '3600' } };
+  await lab.jobs.push(throttled, enters('waiting', 4));
+  await lab.statusWhen(throttled, ({ waits }) => waits.endpoint !== undefined);
+  await lab.jobs.pause(throttled);
+  await lab.jobs.backfill(throttled, { audiences: ['vip'], sample: 3 });
+  await lab.jobs.backfill(throttled, { action: 'pause' });
+  record('carried', 'job-paused', stringifyJson(await carriedOf(lab, throttled)));
 });
 
 test('carried states are recorded: a job whose people wait for a retry, and a dead letter', async () => {
   const lab = await openLab((user) =>
     user === 'refused' ? { status: 422 } : user.startsWith('failing') ? { status: 500 } : undefined,
   );
-  try {
-    const job = await lab.start({ parallelRequestCount: 1 });
-    await lab.jobs.push(job, enters('taken', 5));
-    await lab.jobs.enter(job, { audience: 'vip', user: 'refused', profile: {} });
-    for (let i = 0; i < 12; i++)
-      await lab.jobs.push(job, [...enters(`well ${i}`, 3, 10), ...enters(`failing ${i}`, 1, 800)]);
-    await lab.statusWhen(
-      job,
-      ({ delivered, waiting, inFlight }) => delivered === 41 && waiting === 12 && inFlight === 0,
-    );
-    const state = await carriedOf(lab, job);
-    record('carried', 'job-retrying', stringifyJson(state));
-    for await (const { id } of lab.jobs.deadLetters.list({ jobId: job }))
-      record('carried', 'dead-letter', stringifyJson(await inputOf(lab, `dead-letter-${id}`)));
-  } finally {
-    await lab.close();
-  }
+  afterwards(() => lab.close());
+  const job = await lab.start({ parallelRequestCount: 1 });
+  await lab.jobs.push(job, enters('taken', 5));
+  await lab.jobs.enter(job, { audience: 'vip', user: 'refused', profile: {} });
+  for (let i = 0; i < 12; i++)
+    await lab.jobs.push(job, [...enters(`well ${i}`, 3, 10), ...enters(`failing ${i}`, 1, 800)]);
+  await lab.statusWhen(job, ({ delivered, waiting, inFlight }) => delivered === 41 && waiting === 12 && inFlight === 0);
+  const state = await carriedOf(lab, job);
+  record('carried', 'job-retrying', stringifyJson(state));
+  for await (const { id } of lab.jobs.deadLetters.list({ jobId: job }))
+    record('carried', 'dead-letter', stringifyJson(await inputOf(lab, `dead-letter-${id}`)));
 });
 
 test('carried states are recorded: a watch with a failed round, and one with a held round', async () => {

@@ -4,7 +4,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { DeadLetterStatus } from '../../src/contract/dead-letter.ts';
 import { HOLDER, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';
 import { startRecorder } from '../../demo/recorder.ts';
-import { Lab } from '../support/lab.ts';
+import { Lab, labOfTest } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { record } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
@@ -73,41 +73,33 @@ test('histories recorded today replay: a dead letter that is not redelivered at 
 });
 
 test('histories recorded today replay: a stopped job that is resumed and cancelled', async () => {
-  const lab = await Lab.open();
-  try {
-    const job = await lab.start();
-    await lab.jobs.pause(job);
-    await lab.jobs.enter(job, { audience: 'vip', user: 'kept', profile: {} });
-    await lab.jobs.stop(job, { waiting: 'keep' });
-    await lab.statusWhen(job, ({ state }) => state === 'stopped');
-    await lab.jobs.resume(job);
-    await lab.arrives('kept');
-    await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
-    const { runId } = await lab.handle(job).describe();
-    await lab.handle(job).cancel();
-    await lab.statusWhen(job, ({ state }) => state === 'stopped');
-    await lab.jobs.stop(job, { waiting: 'discard' });
-    await replays(lab, 'stopped-job', jobWorkflowId(job), runId);
-  } finally {
-    await lab.close();
-  }
+  const lab = await labOfTest();
+  const job = await lab.start();
+  await lab.jobs.pause(job);
+  await lab.jobs.enter(job, { audience: 'vip', user: 'kept', profile: {} });
+  await lab.jobs.stop(job, { waiting: 'keep' });
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  await lab.jobs.resume(job);
+  await lab.arrives('kept');
+  await lab.statusWhen(job, ({ inFlight }) => inFlight === 0);
+  const { runId } = await lab.handle(job).describe();
+  await lab.handle(job).cancel();
+  await lab.statusWhen(job, ({ state }) => state === 'stopped');
+  await lab.jobs.stop(job, { waiting: 'discard' });
+  await replays(lab, 'stopped-job', jobWorkflowId(job), runId);
 });
 
 test('histories recorded today replay: a holder', async () => {
-  const lab = await Lab.open();
-  try {
-    const workflowId = `holder-${randomUUID()}`;
-    const content = { audiences: ['a'], triggers: [['user', ['2026-01-01T00:00:00Z', 0, 1]]] };
-    const handle = await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [content] });
-    // Its first task, so that it waits.
-    await handle.query('__temporal_workflow_metadata');
-    await handle.cancel();
-    await handle.signal('drop');
-    await handle.result();
-    await replays(lab, 'holder', workflowId);
-  } finally {
-    await lab.close();
-  }
+  const lab = await labOfTest();
+  const workflowId = `holder-${randomUUID()}`;
+  const content = { audiences: ['a'], triggers: [['user', ['2026-01-01T00:00:00Z', 0, 1]]] };
+  const handle = await lab.client.workflow.start(HOLDER, { workflowId, taskQueue: lab.taskQueue, args: [content] });
+  // Its first task, so that it waits.
+  await handle.query('__temporal_workflow_metadata');
+  await handle.cancel();
+  await handle.signal('drop');
+  await handle.result();
+  await replays(lab, 'holder', workflowId);
 });
 
 test('histories recorded today replay: a watch with everything that may happen to it', async () => {

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { backfillWorkflowId, jobWorkflowId } from '../../src/domain/names.ts';
-import { Lab, NEWS, VIP } from '../support/lab.ts';
+import type { Lab } from '../support/lab.ts';
+import { labOfTest, NEWS, VIP } from '../support/lab.ts';
 import { record, recordings } from '../support/recordings.ts';
 import { replay } from '../support/replay.ts';
 
@@ -29,7 +30,7 @@ test('histories recorded today replay: a job with everything that may happen to 
   let fails = 1;
   const members = Array.from({ length: 1100 }, (_, i) => `m${i}`);
   const profiles = Object.fromEntries([...members, 'patient'].map((user) => [user, { user }]));
-  const lab = await Lab.open({
+  const lab = await labOfTest({
     content: {
       audiences: [
         { ...VIP, members },
@@ -39,19 +40,15 @@ test('histories recorded today replay: a job with everything that may happen to 
     },
     receiver: { answer: ({ message }) => (message?.user === 'flaky' && fails-- > 0 ? { status: 500 } : undefined) },
   });
-  try {
-    const job = await eventfulJob(lab);
-    for (const [name, workflowId] of [
-      ['export-job', jobWorkflowId(job)],
-      ['backfill', backfillWorkflowId(jobWorkflowId(job), 1)],
-    ] as const) {
-      const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
-      expect(history.events?.length).toBeGreaterThan(10);
-      await replay(history, workflowId);
-      record('histories', name, historyToJSON(history));
-    }
-  } finally {
-    await lab.close();
+  const job = await eventfulJob(lab);
+  for (const [name, workflowId] of [
+    ['export-job', jobWorkflowId(job)],
+    ['backfill', backfillWorkflowId(jobWorkflowId(job), 1)],
+  ] as const) {
+    const history = await lab.client.workflow.getHandle(workflowId).fetchHistory();
+    expect(history.events?.length).toBeGreaterThan(10);
+    await replay(history, workflowId);
+    record('histories', name, historyToJSON(history));
   }
 });
 
