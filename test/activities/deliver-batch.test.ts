@@ -49,13 +49,6 @@ test('[S28] the cap counts requests: never more batches in flight than permits',
   expect(lab.receiver.ledger.requests).toBe(10);
 });
 
-test("a person's triggers are in one batch in order, or in the next one after that was delivered", async () => {
-  const lab = await SliceLab.open({ delayMs: 5 });
-  const triggers = [...Array.from({ length: 5 }, () => trigger('a')), ...people(3)];
-  await lab.deliver(triggers, { permits: 4, ...batchesOf(2) });
-  expect(lab.receiver.ledger.summary()).toMatchObject({ delivered: 8, outOfOrder: 0, overlaps: 0 });
-});
-
 test('halving a batch isolates the trigger that the endpoint cannot accept; the others are delivered', async () => {
   const lab = await SliceLab.open(refusing(['person 11']));
   const report = await lab.deliver(people(32), { permits: 1, ...batchesOf(32) });

@@ -294,15 +294,6 @@ test.each(['{"token": s3cret}', '{"token": "s3cret" "x"}', '{"token": "s3cret', 
   },
 );
 
-test('the task queue can be read without the secrets that a worker needs', () => {
-  const TRIGGERS_CONFIG = file({
-    taskQueue: 'marketing',
-    authorizations: { crm: { ...crm, headers: { authorization: 'Bearer ${env:CRM_TOKEN}' } } },
-  });
-  expect(configuredTaskQueue({ TRIGGERS_CONFIG })).toBe('marketing');
-  expect(configuredTaskQueue({ TRIGGERS_CONFIG, TRIGGERS_TASK_QUEUE: 'sales' })).toBe('sales');
-});
-
 test('the task queue has a default, may come from a variable, and is an error when it is wrong', () => {
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({}) })).toBe('audience-triggers');
   expect(configuredTaskQueue({ TRIGGERS_CONFIG: file({ taskQueue: '${env:QUEUE}' }), QUEUE: 'q' })).toBe('q');
@@ -312,6 +303,16 @@ test('the task queue has a default, may come from a variable, and is an error wh
 
 const KEY = `k1:${Buffer.alloc(32, 's3cret').toString('base64')}`;
 const NEW_KEY = `k2:${Buffer.alloc(32, 's3cret2').toString('base64')}`;
+
+test('the task queue and the payload keys can be read without the secrets that a worker needs', () => {
+  const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
+  const content = { taskQueue: 'marketing', payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } };
+  const TRIGGERS_CONFIG = file(content);
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG })).toBe('marketing');
+  expect(configuredTaskQueue({ TRIGGERS_CONFIG, TRIGGERS_TASK_QUEUE: 'sales' })).toBe('sales');
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
+  expect(configuredPayloadKeys({ TRIGGERS_CONFIG: file({}) })).toEqual([]);
+});
 
 test('the name of a task queue may not begin or end with a blank, wherever it is set or read', () => {
   const message = /The name of a task queue has no blanks at its ends\./;
@@ -340,13 +341,6 @@ test('payload keys come from the file, its references, or the variable that over
     expect(loadConfig({ env }).payloadKeys).toEqual(keys);
     expect(configuredPayloadKeys(env)).toEqual(keys);
   }
-});
-
-test('the payload keys can be read without the secrets that a worker needs', () => {
-  const headers = { authorization: 'Bearer ${env:CRM_TOKEN}' };
-  const TRIGGERS_CONFIG = file({ payloadKeys: [KEY], authorizations: { crm: { ...crm, headers } } });
-  expect(configuredPayloadKeys({ TRIGGERS_CONFIG })).toEqual([KEY]);
-  expect(configuredPayloadKeys({ TRIGGERS_CONFIG: file({}) })).toEqual([]);
 });
 
 test.each<[what: string, payloadKeys: unknown]>([

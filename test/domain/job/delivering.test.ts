@@ -104,13 +104,6 @@ test('a source that shows exits late is not believed about that time', () => {
   expect(lagging.status.backfill).toMatchObject({ superseded: 1, waiting: 1 });
 });
 
-test('a backfill that was asked for twice under one request id runs once', () => {
-  const job = new AJob();
-  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'request' });
-  beginBackfill(job.state, ['a'.repeat(32)], job.now, { requestId: 'request' });
-  expect(job.status.backfill?.n).toBe(1);
-});
-
 test('429 holds the whole job for the time that it names, and costs no attempt', () => {
   const job = new AJob(3);
   job.dispatchEach(['1']);

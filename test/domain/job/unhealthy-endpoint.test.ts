@@ -144,24 +144,6 @@ test('an unhealthy endpoint is not probed while an earlier request is open, sinc
   expect(job.dispatchedUsers()).toEqual([[expect.any(String)]]);
 });
 
-test('five people whose messages fail for good hold up nobody else', () => {
-  const job = new AJob(5);
-  const users = ['1', '2', '3', '4', '5'];
-  for (const user of users) {
-    job.signal(user);
-    job.signal('fine');
-    for (job.dispatch(); job.running.length > 0; job.dispatch())
-      job.end(job.running[0]?.triggers[0]?.user === 'fine' ? {} : { 0: { status: 500 } });
-  }
-  for (let minutes = 0; minutes < 60; minutes++) {
-    job.now += 60_000;
-    for (job.dispatch(); job.running.length > 0; job.dispatch()) job.failAll({ status: 500 });
-    expect(job.status).not.toHaveProperty('endpoint');
-  }
-  job.signal('healthy');
-  expect(job.dispatchedUsers().flat()).toContain('healthy');
-});
-
 test('an unhealthy endpoint is probed with new people first, then those who failed least, and dead letters last', () => {
   const job = new AJob(1);
   const dead = { audience: 'a'.repeat(32), event: 'enter', at: '2026-01-01T00:00:00Z', redelivery: 1 };
