@@ -36,7 +36,7 @@ test('a backfill sends everybody once though its source is slow and then down fo
   lab.source.failure = undefined;
   lab.source.delayMs = 0;
   await finished(lab, job);
-  expect(lab.receiver.ledger.entries.map(({ message }) => message?.user).sort()).toEqual(PEOPLE);
+  expect(lab.receiver.ledger.entries.map(({ message }) => message?.user ?? '').sort()).toEqual(PEOPLE);
 });
 
 test('with encryption, a client with the key reads the trouble of a source, and sees it end', async () => {
