@@ -111,14 +111,26 @@ test('with other ids a receiver that drops repeats hears everything, each time w
   expect(new Set(ids).size).toBe(9);
 });
 
-test('the history of a replay to one person, which nobody can make forget, does not name that person', async () => {
-  const job = await jobThatTold('enter vip c1', 'exit vip c1', 'enter vip c2');
+test('a person, an audience, the last or one delivery can be asked for; the history of it names no person', async () => {
+  const job = await jobThatTold('enter vip c1', 'enter news c1', 'exit vip c1', 'enter vip c2', 'enter vip c1');
+  const find = async (wish: object) => {
+    const { enters, exits, outdated, foreign } = await lab.jobs.findTold(job, { since, ...wish });
+    return { enters, exits, outdated, foreign };
+  };
+  expect(await find({ onlyLast: true })).toEqual({ enters: 3, exits: 0, outdated: 2, foreign: 0 });
+  expect(await find({ user: 'c1', audiences: ['news'] })).toEqual({ enters: 1, exits: 0, outdated: 0, foreign: 0 });
+  const { rows } = await reader.find({ jobId: job, event: 'exit' }, 1);
+  expect(await find({ deliveryId: rows[0]?.deliveryId })).toMatchObject({ exits: 0, outdated: 1 });
   const from = heard();
-  await sent(job, await lab.jobs.findTold(job, { since, user: 'c1', onlyLast: true }));
-  expect(withoutIds(told(from))).toEqual(['exit vip c1']);
+  await sent(job, await lab.jobs.findTold(job, { since, user: 'c2', onlyLast: true }));
+  expect(withoutIds(told(from))).toEqual(['enter vip c2']);
+  // Nobody can make the history forget.
   const [deed] = await lab.jobs.history(job);
-  expect(deed?.replay).toMatchObject({ exits: 1, onlyLast: true, isOfOnePerson: true });
-  expect(JSON.stringify(deed)).not.toContain('c1');
+  expect(deed?.replay).toMatchObject({ enters: 1, onlyLast: true, isOfOnePerson: true });
+  expect(JSON.stringify(deed)).not.toContain('c2');
+  // What the job no longer sends is left out, and counted.
+  await lab.jobs.edit(job, { audiences: ['vip'], events: ['enter'] });
+  expect(await find({})).toMatchObject({ foreign: 2 });
 });
 
 test('first digits must be those of one delivery; the whole id of a batch means all that is in it', async () => {
