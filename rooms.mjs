@@ -62,7 +62,7 @@ const MACHINE = {
   activities: {
     ring: 'machine',
     holds: 'what touches the world: deliver a slice, list members, check a job',
-    values: ['contract', 'domain', 'webhook', 'sources'],
+    values: ['contract', 'domain', 'webhook'],
     packages: ['node', 'zod', '@temporalio/activity'],
   },
   webhook: {
@@ -148,7 +148,7 @@ const SHELL = {
   sources: {
     ring: 'shell',
     holds: 'audience sources behind one small interface',
-    values: ['contract', 'domain', 'postgres', 'network'],
+    values: ['activities/audience-source.ts', 'contract', 'domain', 'postgres', 'network'],
     types: ['config'],
     packages: ['node', 'zod', 'pg', 'undici'],
   },

@@ -74,6 +74,24 @@ test('each room may import what its line allows, and nothing else: neither value
   expect([...wanted].filter(([one, isAllowed]) => !isAllowed && !found.has(one))).toEqual([]);
 });
 
+const RINGS = ['machine', 'shell', 'feature', 'app'];
+
+/** The rings of a room, or of the room that a file is in, and of the rooms within it. */
+function ringsOf(place: string): string[] {
+  const around = rooms.filter(([room]) => isAmong(place, [room])).sort(([a], [b]) => b.length - a.length);
+  const within = rooms.filter(([room]) => isAmong(room, [place]));
+  return [...around.slice(0, 1), ...within].map(([, { ring }]) => ring);
+}
+
+test('no room imports from a ring above its own: the machine no shell, neither of them a feature', () => {
+  const upward = rooms.flatMap(([room, { ring, values, types = [] }]) =>
+    [...values, ...types]
+      .filter((place) => ringsOf(place).some((other) => RINGS.indexOf(other) > RINGS.indexOf(ring)))
+      .map((place) => `${room} → ${place}`),
+  );
+  expect(upward).toEqual([]);
+});
+
 test('CONTRIBUTING has the table of rooms as rooms.mjs has it', async () => {
   const path = join(root, 'CONTRIBUTING.md');
   const text = readFileSync(path, 'utf8');

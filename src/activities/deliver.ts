@@ -7,7 +7,7 @@ import type { Profile } from '../domain/message.ts';
 import { jobIdOf } from '../domain/names.ts';
 import { unpackSlice } from '../domain/slice.ts';
 import { judge } from '../domain/verdict.ts';
-import { type AudienceSource, membershipsOf, SourceError } from '../sources/source.ts';
+import { type AudienceSource, membershipsOf, SourceError } from './audience-source.ts';
 import type { Poster } from '../webhook/attempt.ts';
 import type { Authorizations } from '../webhook/authorization.ts';
 import { DEFAULT_SHAPES, destinationsOf, type Shapes } from '../webhook/shape.ts';

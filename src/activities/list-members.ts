@@ -4,7 +4,7 @@ import type { Activities } from '../contract/ports.ts';
 import { fieldPaths, fieldsOf, MOST_FIELDS } from '../domain/message.ts';
 import { findAudience } from '../domain/names.ts';
 import { MAX_USER_LENGTH } from '../domain/trigger.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import type { AudienceSource } from './audience-source.ts';
 import type { Profile } from '../domain/message.ts';
 
 /** Where a backfill continues in a source, with the data that is needed to notice a circular source. */

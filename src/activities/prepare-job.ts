@@ -6,7 +6,7 @@ import { instantOf, parseInstant } from '../domain/instant.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { findAudience } from '../domain/names.ts';
 import { shownTime } from '../domain/text.ts';
-import { type AudienceSource, NO_MEMBERSHIPS } from '../sources/source.ts';
+import { type AudienceSource, NO_MEMBERSHIPS } from './audience-source.ts';
 import { calendarOf } from './calendar.ts';
 import type { RequestSettings } from '../contract/request-shape.ts';
 import type { Authorizations } from '../webhook/authorization.ts';

@@ -5,7 +5,7 @@ import { lyticsSource } from '../features/source-lytics/config.ts';
 import { httpSource } from '../features/source-http/config.ts';
 import { readPostgresUrl } from '../postgres/connection.ts';
 import type { SourceNetwork } from '../sources/json-service.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import type { AudienceSource } from '../activities/audience-source.ts';
 import { openFileSource } from '../sources/file.ts';
 import { definedOf } from '../domain/json.ts';
 import { openPostgresSource } from '../features/source-postgres/source.ts';

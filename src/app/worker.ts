@@ -1,6 +1,7 @@
 import { type Config, configuredSource } from './config.ts';
 import { type ConnectConfig, addressOf } from '../client/connect.ts';
-import { type AudienceSource, answersOf, measuredSource } from '../sources/source.ts';
+import type { AudienceSource } from '../activities/audience-source.ts';
+import { answersOf, measuredSource } from '../sources/source.ts';
 import { type WorkerOptions, Runtime, Worker, type InjectedSinks, NativeConnection } from '@temporalio/worker';
 import { checkDestinations, type AuthorizationsReload, reloadAuthorizations } from '../worker/authorizations-reload.ts';
 import { Readiness, MissingKeys, type ReadinessOptions } from '../worker/readiness.ts';

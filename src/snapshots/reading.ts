@@ -3,7 +3,7 @@ import { alive } from '../activities/beating.ts';
 import { isSendable } from '../activities/list-members.ts';
 import { forEachLimit } from '../domain/for-each-limit.ts';
 import { PAGE_IDS } from '../domain/limits.ts';
-import type { AudienceSource } from '../sources/source.ts';
+import type { AudienceSource } from '../activities/audience-source.ts';
 import { type FileSum, MemberBuckets, MEMBERS } from './member-files.ts';
 
 /** How many people a source is asked about at once, each by a look-up of their own. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { type AudienceFile, AudienceFiles, hasMember, readMember, readMembersPage } from './file/audiences.ts';
 import { isBlank, QUIET_MS, scanLines, WholeFiles } from './file/lines.ts';
 import { ProfileFile } from './file/profiles.ts';
-import { type AudienceSource, checkLimit, ProblemReport, SourceError } from './source.ts';
+import { type AudienceSource, SourceError } from '../activities/audience-source.ts';
+import { checkLimit, ProblemReport } from './source.ts';
 import { hashOf, LineIndex, LineTable, quotedHash, textAt } from './file/line-index.ts';
 
 export interface FileSourceOptions {

@@ -1,4 +1,4 @@
-import { SourceError } from './source.ts';
+import { SourceError } from '../activities/audience-source.ts';
 
 /** How long a list is trusted for the audiences that it has; for any other, the service is asked at once. */
 const TRUSTED_MS = 60_000;

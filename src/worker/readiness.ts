@@ -1,6 +1,7 @@
 import type { WorkerPart } from '../contract/worker-health.ts';
 import { setTimeout } from 'node:timers/promises';
-import { SourceError, SourceUnavailable } from '../sources/source.ts';
+import { SourceError } from '../activities/audience-source.ts';
+import { SourceUnavailable } from '../sources/source.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
 import { instantOf } from '../domain/instant.ts';
 import { jobIdOf } from '../domain/names.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { JsonObject } from '../../src/contract/trigger.ts';
 import { parseJson } from '../../src/domain/json.ts';
-import { SourceError } from '../../src/sources/source.ts';
+import { SourceError } from '../../src/activities/audience-source.ts';
 import { answerWhen } from '../support/patience.ts';
 import { bare, people, SliceLab, tracingWith, trigger, WORKER } from './a-slice.ts';
 

@@ -10,7 +10,7 @@ import { NoWorker, WorkerFailed } from '../../src/client/errors.ts';
 import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { WORKER_RPC } from '../../src/domain/names.ts';
 import { freePort } from '../../src/features/local/free-ports.ts';
-import { SourceError } from '../../src/sources/source.ts';
+import { SourceError } from '../../src/activities/audience-source.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';
 import { startTightServer } from '../support/tight-server.ts';

@@ -15,7 +15,7 @@ import {
 import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
-import { SourceError } from '../../src/sources/source.ts';
+import { SourceError } from '../../src/activities/audience-source.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
 import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
 import { Lab, type LabOptions, VIP } from '../support/lab.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { type FileSourceOptions, openFileSource } from '../../src/sources/file.ts';
-import type { AudienceSource } from '../../src/sources/source.ts';
+import type { AudienceSource } from '../../src/activities/audience-source.ts';
 import type { SourceContent } from '../support/memory-source.ts';
 import { profileFields } from '../support/profile-fields.ts';
 import { conformsToAudienceSource } from './source-conformance.ts';

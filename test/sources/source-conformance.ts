@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { answersOf, type AudienceSource } from '../../src/sources/source.ts';
+import type { AudienceSource } from '../../src/activities/audience-source.ts';
+import { answersOf } from '../../src/sources/source.ts';
 import type { SourceContent } from '../support/memory-source.ts';
 import { profileFields } from '../support/profile-fields.ts';
 

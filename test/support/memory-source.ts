@@ -1,6 +1,6 @@
 import type { AudienceListing } from '../../src/contract/audience.ts';
 import type { JsonObject } from '../../src/contract/trigger.ts';
-import type { AudienceSource, MembersPage } from '../../src/sources/source.ts';
+import type { AudienceSource, MembersPage } from '../../src/activities/audience-source.ts';
 
 /** What a source is filled with. */
 export interface SourceContent {

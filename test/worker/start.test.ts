@@ -13,7 +13,7 @@ import { runningLimits } from '../../src/app/worker.ts';
 import { release } from '../../src/config/release.ts';
 import type { RaisedAlert } from '../../src/contract/alert.ts';
 import { MissingKeys, Readiness, type ReadinessOptions } from '../../src/worker/readiness.ts';
-import { SourceError } from '../../src/sources/source.ts';
+import { SourceError } from '../../src/activities/audience-source.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 function configOf(variables: NodeJS.ProcessEnv) {

@@ -13,7 +13,7 @@ import { instantOf, withOffset } from '../../domain/instant.ts';
 import type { Profile } from '../../domain/message.ts';
 import { findAudience, jobIdOf } from '../../domain/names.ts';
 import { ATTEMPT_CODES, failureInWords, verdictOf } from '../../domain/verdict.ts';
-import { type AudienceSource, membershipsOf } from '../../sources/source.ts';
+import { type AudienceSource, membershipsOf } from '../../activities/audience-source.ts';
 import { type AuthorizedPost, postAuthorized, type Poster, shownFault } from '../../webhook/attempt.ts';
 import type { Authorizations, RequestAuthorization } from '../../webhook/authorization.ts';
 import { MessageImpossible, type SentTrigger, type WebhookRequest } from '../../webhook/request.ts';

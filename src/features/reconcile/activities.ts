@@ -12,7 +12,7 @@ import type { ComparedMembers, Comparison } from './difference.ts';
 import type { Activities } from '../../contract/ports.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import { PAGE_IDS } from '../../domain/limits.ts';
-import type { AudienceSource } from '../../sources/source.ts';
+import type { AudienceSource } from '../../activities/audience-source.ts';
 import { isSendable } from '../../activities/list-members.ts';
 import {
   bucketName,

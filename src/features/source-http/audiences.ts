@@ -3,7 +3,8 @@ import type { HttpProfiles as Config, HttpSourceConfig } from './config.ts';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord, stringifyJson } from '../../domain/json.ts';
-import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, idIn } from '../../sources/source.ts';
+import { type MembersPage, SourceError } from '../../activities/audience-source.ts';
+import { ANSWER_CODES, audienceIdOf, readCursor, idIn } from '../../sources/source.ts';
 import { type JsonService, type ServiceAnswer, valueAt } from '../../sources/json-service.ts';
 import { KeySearch } from '../../contract/nearest-key.ts';
 

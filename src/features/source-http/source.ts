@@ -3,7 +3,8 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import { LOOK_UP_MS } from '../../domain/limits.ts';
 import type { Profile } from '../../domain/message.ts';
 import { filled, HttpApi, type HttpAudience, HttpMembers, inGroups, profilesOf, readAudiences } from './audiences.ts';
-import { type AudienceSource, checkLimit, isAskable, type MembersPage, ProblemReport } from '../../sources/source.ts';
+import type { AudienceSource, MembersPage } from '../../activities/audience-source.ts';
+import { checkLimit, isAskable, ProblemReport } from '../../sources/source.ts';
 import {
   type JsonService,
   lookUpEach,

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { AudienceListing } from '../../contract/audience.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord } from '../../domain/json.ts';
-import { ANSWER_CODES, audienceIdOf, type MembersPage, readCursor, SourceError, idIn } from '../../sources/source.ts';
+import { type MembersPage, SourceError } from '../../activities/audience-source.ts';
+import { ANSWER_CODES, audienceIdOf, readCursor, idIn } from '../../sources/source.ts';
 import type { JsonService } from '../../sources/json-service.ts';
 
 /** Minutes of the units of Lytics' date math. A month counts as 30 days: all that matters is whether a window is under 30 minutes. */

@@ -4,14 +4,8 @@ import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { isRecord } from '../../domain/json.ts';
 import { LOOK_UP_MS } from '../../domain/limits.ts';
 import type { Profile } from '../../domain/message.ts';
-import {
-  type AudienceSource,
-  checkLimit,
-  isAskable,
-  type MembersPage,
-  ProblemReport,
-  idIn,
-} from '../../sources/source.ts';
+import type { AudienceSource, MembersPage } from '../../activities/audience-source.ts';
+import { checkLimit, isAskable, ProblemReport, idIn } from '../../sources/source.ts';
 import {
   type JsonService,
   lookUpEach,

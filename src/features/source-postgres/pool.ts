@@ -6,7 +6,7 @@ import {
   type PostgresAddress,
   postgresWords,
 } from '../../postgres/connection.ts';
-import { SourceError } from '../../sources/source.ts';
+import { SourceError } from '../../activities/audience-source.ts';
 
 /** The error that came from PostgreSQL, or from the connection to it, instead of rows. */
 export class PostgresError extends SourceError {

@@ -1,5 +1,5 @@
 import type { PostgresSourceConfig } from './config.ts';
-import { SourceError } from '../../sources/source.ts';
+import { SourceError } from '../../activities/audience-source.ts';
 import { quoted, quotedTable } from '../../postgres/identifier.ts';
 import type { PostgresPool, PostgresSession } from './pool.ts';
 

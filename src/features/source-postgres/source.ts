@@ -3,15 +3,8 @@ import type { PostgresSourceConfig } from './config.ts';
 import type { AudienceListing } from '../../contract/audience.ts';
 import { isRecord, parseJson } from '../../domain/json.ts';
 import { type Profile, ProfileText } from '../../domain/message.ts';
-import {
-  audienceIdOf,
-  type AudienceSource,
-  checkLimit,
-  type MembersPage,
-  ProblemReport,
-  readUser,
-  SourceError,
-} from '../../sources/source.ts';
+import { type AudienceSource, type MembersPage, SourceError } from '../../activities/audience-source.ts';
+import { audienceIdOf, checkLimit, ProblemReport, readUser } from '../../sources/source.ts';
 import { KnownAudiences } from '../../sources/known-audiences.ts';
 import { readPostgresUrl } from '../../postgres/connection.ts';
 import { PostgresError, PostgresPool, type PostgresRow } from './pool.ts';

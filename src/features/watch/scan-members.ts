@@ -3,7 +3,7 @@ import { open, rm, writeFile } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Problem } from '../../contract/export-job.ts';
 import type { ScanReport, ScanRequest } from './watch.ts';
-import type { AudienceSource } from '../../sources/source.ts';
+import type { AudienceSource } from '../../activities/audience-source.ts';
 import { resolveAudience } from '../../activities/prepare-job.ts';
 import {
   audienceFolder,

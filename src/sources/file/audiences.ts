@@ -2,18 +2,11 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { AudienceListing } from '../../contract/audience.ts';
+import { type MembersPage, SourceError } from '../../activities/audience-source.ts';
 import { unknownKeys } from '../../contract/nearest-key.ts';
 import { AUDIENCE_ID } from '../../domain/names.ts';
 import { printable } from '../../domain/text.ts';
-import {
-  audienceIdOf,
-  type MembersPage,
-  type ProblemReport,
-  readCursor,
-  readUser,
-  SourceError,
-  type UserReading,
-} from '../source.ts';
+import { audienceIdOf, type ProblemReport, readCursor, readUser, type UserReading } from '../source.ts';
 import { contentMark, hashBefore, isBlank, type LinePlace, scanLines } from './lines.ts';
 
 const EXTENSION = '.ndjson';

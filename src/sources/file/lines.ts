@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
-import { SourceError } from '../source.ts';
+import { SourceError } from '../../activities/audience-source.ts';
 
 /** Most bytes of one line that are read. A longer line is cut there, so that it does not parse and is reported. */
 export const MAX_LINE_BYTES = 1024 * 1024;

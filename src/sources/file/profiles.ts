@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { Json } from '../../contract/trigger.ts';
 import { isRecord, jsonMistake, parseJson } from '../../domain/json.ts';
 import { type Profile, ProfileText } from '../../domain/message.ts';
-import { type ProblemReport, readUser, SourceError } from '../source.ts';
+import { SourceError } from '../../activities/audience-source.ts';
+import { type ProblemReport, readUser } from '../source.ts';
 import { hashOf, LineIndex, LineTable, quotedHash, textAt } from './line-index.ts';
 import { contentMark, isBlank, lineNumberAt, MAX_LINE_BYTES, scanLines, type WholeFiles } from './lines.ts';
 

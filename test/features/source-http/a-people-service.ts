@@ -2,7 +2,7 @@ import { httpSource, type HttpSourceConfig } from '../../../src/features/source-
 import type { JsonObject } from '../../../src/contract/trigger.ts';
 import { openHttpSource } from '../../../src/features/source-http/source.ts';
 import type { ServiceSourceOptions } from '../../../src/sources/json-service.ts';
-import type { AudienceSource } from '../../../src/sources/source.ts';
+import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';
 import { type Answered, type Asked, type JsonServer, startJsonServer } from '../../sources/a-json-server.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { openHttpSource } from '../../../src/features/source-http/source.ts';
-import { answersOf, type AudienceSource, SourceUnavailable } from '../../../src/sources/source.ts';
+import type { AudienceSource } from '../../../src/activities/audience-source.ts';
+import { answersOf, SourceUnavailable } from '../../../src/sources/source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { profileFields } from '../../support/profile-fields.ts';
 import { type Answered, type JsonServer, startJsonServer } from '../../sources/a-json-server.ts';

@@ -3,7 +3,7 @@ import type { AudienceListing } from '../../../src/contract/audience.ts';
 import type { JsonObject } from '../../../src/contract/trigger.ts';
 import type { ServiceSourceOptions } from '../../../src/sources/json-service.ts';
 import { openLyticsSource } from '../../../src/features/source-lytics/source.ts';
-import type { AudienceSource } from '../../../src/sources/source.ts';
+import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import type { SourceContent } from '../../support/memory-source.ts';
 import { afterwards } from '../../webhook/a-server.ts';
 import { type Answered, type Asked, type JsonServer, startJsonServer } from '../../sources/a-json-server.ts';

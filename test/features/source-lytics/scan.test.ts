@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { AudienceSource } from '../../../src/sources/source.ts';
+import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import type { Answered } from '../../sources/a-json-server.ts';
 import { accountOf, once, opened, PEOPLE, refusal, VIP } from './a-lytics.ts';
 import { shortestWindow } from '../../../src/features/source-lytics/segments.ts';

@@ -6,7 +6,7 @@ import type { FoundSubscribers, Subscribers } from '../../../src/features/watch/
 import { createWatchActivities } from '../../../src/app/activities.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type { ConfirmedChanges, PublishReport, ScanReport, ScanRequest } from '../../../src/features/watch/watch.ts';
-import type { AudienceSource } from '../../../src/sources/source.ts';
+import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 
 export const VIP = { id: 'a'.repeat(32), slug: 'vip', name: 'VIP' };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createPrepareWatch } from '../../../src/features/watch/scan-members.ts';
-import type { AudienceSource, MembersPage } from '../../../src/sources/source.ts';
+import type { AudienceSource, MembersPage } from '../../../src/activities/audience-source.ts';
 import { MemorySource } from '../../support/memory-source.ts';
 import { VIP, WatchLab } from './a-watch.ts';
 import { always, anyText } from '../../support/properties.ts';
