@@ -25,7 +25,6 @@ const MACHINE = {
     ring: 'machine',
     holds: 'shapes that cross a boundary: schemas and their types',
     values: [],
-    types: ['domain'],
     packages: ['zod'],
   },
   domain: {

@@ -10,7 +10,7 @@ import { Client } from 'pg';
 import { startDemoPostgres } from '../demo/postgres.ts';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
-import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
+import { connectClient, type ConnectedClient } from '../src/client/calls/connect.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { loadConfig } from '../src/app/config.ts';
 import type { JobDefinitionInput } from '../src/contract/export-job.ts';

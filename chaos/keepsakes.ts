@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { temporal } from '@temporalio/proto';
 import { type Recorder, startRecorder } from '../demo/recorder.ts';
-import { JobAlreadyRunning, JobKept } from '../src/client/errors.ts';
+import { JobAlreadyRunning, JobKept } from '../src/client/calls/errors.ts';
 import type { JobStatus } from '../src/contract/job-status.ts';
 import type { Answer } from '../src/features/local/receiver.ts';
 import { jobWorkflowId } from '../src/domain/names.ts';

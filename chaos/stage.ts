@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { writeSampleSource } from '../demo/sample-data.ts';
 import { samplePeople, type SamplePerson } from '../demo/sample-people.ts';
-import { connectClient, type ConnectedClient } from '../src/client/connect.ts';
+import { connectClient, type ConnectedClient } from '../src/client/calls/connect.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { workflowCode } from '../src/worker/deployment.ts';
 import { Fleet } from './fleet.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { GRPC, grpcCode } from '../src/client/server-errors.ts';
+import { GRPC, grpcCode } from '../src/client/calls/server-errors.ts';
 import { Keepsakes } from './keepsakes.ts';
 import { findRelease, type Release, ROOT } from './release-build.ts';
 import type { Stage } from './stage.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startApi } from '../src/app/api.ts';
-import { connectClient } from '../src/client/connect.ts';
+import { connectClient } from '../src/client/calls/connect.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { loadConfig, withThisMachine } from '../src/app/config.ts';
 import { type Recorder, startRecorder } from './recorder.ts';

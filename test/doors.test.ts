@@ -6,7 +6,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { Dice } from '../demo/dice.ts';
 import { collect } from '../src/cli/options.ts';
 import { createProgram, run } from '../src/app/program.ts';
-import { InvalidFilter, InvalidRequest, PublishInterrupted } from '../src/client/errors.ts';
+import { InvalidFilter, InvalidRequest, PublishInterrupted } from '../src/client/calls/errors.ts';
 import { ExportJobs } from '../src/app/export-jobs.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../src/config/file.ts';
 import { loadConfig } from '../src/app/config.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { answered } from '../src/api/refusal.ts';
 import { remedyLines } from '../src/cli/text.ts';
-import { TriggersError } from '../src/client/errors.ts';
+import { TriggersError } from '../src/client/calls/errors.ts';
 import { remedyOnPage } from '../src/console/words.ts';
 import type { Remedy, RemedyAction } from '../src/contract/remedy.ts';
 import { REMEDIES } from '../src/words/remedy.ts';

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +72,37 @@ test('each room may import what its line allows, and nothing else: neither value
   const found = refused(planted);
   expect([...found].filter((one) => wanted.get(one) !== false)).toEqual([]);
   expect([...wanted].filter(([one, isAllowed]) => !isAllowed && !found.has(one))).toEqual([]);
+});
+
+/** The folders that import from one another in a circle, types included; a folder and one inside it count as two. */
+function circlesOf(texts: ReadonlyMap<string, string>): string[] {
+  const imports = new Map<string, Set<string>>();
+  for (const [path, text] of texts) {
+    const from = dirname(path);
+    for (const [, specifier = ''] of text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+      const to = dirname(join(from, specifier));
+      if (to !== from) imports.set(from, (imports.get(from) ?? new Set()).add(to));
+    }
+  }
+  const reached = (from: string, found = new Set<string>()): Set<string> => {
+    for (const to of imports.get(from) ?? []) if (!found.has(to)) reached(to, found.add(to));
+    return found;
+  };
+  return [...imports.keys()].filter((folder) => reached(folder).has(folder)).sort();
+}
+
+test('folders form no circle, types included, nor does a folder with one inside it', () => {
+  const planted = new Map([
+    ['src/client/one.ts', "import type { T } from './jobs/two.ts';"],
+    ['src/client/jobs/two.ts', "import type { V } from '../three.ts';"],
+    ['src/words/one.ts', "import { v } from '../domain/two.ts';"],
+    ['src/app/one.ts', "import { v } from '../client/one.ts';"],
+  ]);
+  expect(circlesOf(planted)).toEqual(['src/client', 'src/client/jobs']);
+  const own = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.tsx?$/.test(path))
+    .map((path) => [join('src', path), readFileSync(join(root, 'src', path), 'utf8')] as const);
+  expect(circlesOf(new Map(own))).toEqual([]);
 });
 
 const RINGS = ['machine', 'shell', 'feature', 'app'];

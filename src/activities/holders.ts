@@ -3,7 +3,7 @@ import type { PackedTriggers, ProfileRef, SpilledProfiles } from '../contract/ho
 import type { DeadLetter } from '../contract/dead-letter.ts';
 import type { JsonObject } from '../contract/trigger.ts';
 import type { Activities, SideWorkflows, WorkflowRun } from '../contract/ports.ts';
-import { deadLetterPresentation } from '../domain/dead-letter.ts';
+import { deadLetterPresentation } from '../domain/job/dead-letter.ts';
 import { refuseNewer, undecodableReason } from '../domain/errors.ts';
 import { isRecord, jsonStringBytes, parseJson } from '../domain/json.ts';
 import {

@@ -8,14 +8,8 @@ import type {
   SpacingEnd,
 } from '../contract/slice.ts';
 import type { Profile } from '../domain/message.ts';
-import {
-  type AttemptVerdict,
-  type FailureRow,
-  isDecidedVerdict,
-  judge,
-  ROW_LIMITS,
-  VERDICTS,
-} from '../domain/verdict.ts';
+import { type FailureRow, isDecidedVerdict, judge, ROW_LIMITS, VERDICTS } from '../domain/verdict.ts';
+import type { AttemptVerdict } from '../contract/verdict.ts';
 import type { HttpAttempt, Poster } from '../webhook/attempt.ts';
 import type { RequestAuthorization } from '../webhook/authorization.ts';
 import type { Shapes } from '../webhook/shape.ts';

@@ -4,7 +4,8 @@ import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceTrigger } from '../contract/slice.ts';
 import { BatchQueue } from '../domain/batch-queue.ts';
 import { type Profile, profileIn } from '../domain/message.ts';
-import { ATTEMPT_CODES, type AttemptVerdict, verdictOf } from '../domain/verdict.ts';
+import { ATTEMPT_CODES, verdictOf } from '../domain/verdict.ts';
+import type { AttemptVerdict } from '../contract/verdict.ts';
 import {
   type AttemptDone,
   authorizationAfter,

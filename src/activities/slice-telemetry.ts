@@ -5,7 +5,7 @@ import type { Exchange } from '../contract/delivery.ts';
 import type { FailedAttempt, SliceInput, SliceKind } from '../contract/slice.ts';
 import { deliveryId } from '../domain/delivery-id.ts';
 import { kindOf } from '../domain/slice.ts';
-import type { AttemptVerdict } from '../domain/verdict.ts';
+import type { AttemptVerdict } from '../contract/verdict.ts';
 import { sha256 } from '../webhook/sha256.ts';
 
 /** An attempt, as far as it is traced. */

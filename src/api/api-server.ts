@@ -7,7 +7,7 @@ import type { JobClient } from '../client/job-client.ts';
 import { jobDirectory } from '../client/push/job-directory.ts';
 import { jobSignals } from '../client/push/signal-sender.ts';
 import { GroupedSignals } from '../client/push/job-pusher.ts';
-import { unless } from '../client/push/with-retries.ts';
+import { unless } from '../client/calls/with-retries.ts';
 import { createPushClock, type PushClock } from '../client/push/push.ts';
 import type { ConfiguredApiKeys, Right } from '../config/api-keys.ts';
 import { stringifyJson } from '../domain/json.ts';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { DeadLetterNotFound } from '../client/errors.ts';
+import { DeadLetterNotFound } from '../client/calls/errors.ts';
 import type { DecisionExtent, JobClient } from '../client/job-client.ts';
 import { definedOf } from '../domain/json.ts';
 import type { Caller } from './callers.ts';

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { InvalidTrigger, JobNotFound, JobNotRunning, PushInterrupted } from '../client/errors.ts';
+import { InvalidTrigger, JobNotFound, JobNotRunning, PushInterrupted } from '../client/calls/errors.ts';
 import { type JobDirectory, unmatchedText } from '../client/push/job-directory.ts';
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';

@@ -9,8 +9,8 @@ import type {
   JobEdit,
   JobSummary,
 } from '../client/job-client.ts';
-import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/errors.ts';
-import { nameJob } from '../client/options.ts';
+import { InvalidJob, JobAlreadyRunning, JobNotFound } from '../client/calls/errors.ts';
+import { nameJob } from '../client/calls/options.ts';
 import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../words/text.ts';

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Asker } from '../client/job-client.ts';
-import { InvalidRequest } from '../client/errors.ts';
-import { unless } from '../client/push/with-retries.ts';
+import { InvalidRequest } from '../client/calls/errors.ts';
+import { unless } from '../client/calls/with-retries.ts';
 import type { Right } from '../config/api-keys.ts';
 import { jobDefinitionSchema } from '../contract/export-job.ts';
 import { unknownKeys } from '../contract/nearest-key.ts';

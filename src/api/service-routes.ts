@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { FastifyInstance } from 'fastify';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { temporalProblem } from '../client/temporal-problem.ts';
+import { temporalProblem } from '../client/calls/temporal-problem.ts';
 import { ofAllJobs, problem } from './refusal.ts';
 
 /** From an answer out of memory to the longest wait for Temporal, in seconds. */

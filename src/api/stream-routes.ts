@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { AttemptsOptions, JobClient } from '../client/job-client.ts';
-import { unless } from '../client/push/with-retries.ts';
+import { unless } from '../client/calls/with-retries.ts';
 import { countParameter, flagParameter, queryOf } from './operation.ts';
 import { FAILURES, refusalOf } from './refusal.ts';
 

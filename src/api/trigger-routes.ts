@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { InvalidTrigger } from '../client/errors.ts';
+import { InvalidTrigger } from '../client/calls/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
 import { counted } from '../domain/text.ts';

@@ -1,4 +1,4 @@
-import { InvalidJob, JobNotFound } from '../client/errors.ts';
+import { InvalidJob, JobNotFound } from '../client/calls/errors.ts';
 import type { JobClient, JobStatus } from '../client/job-client.ts';
 import type { Used } from '../client/jobs/start-job.ts';
 import { isRecord } from '../domain/json.ts';

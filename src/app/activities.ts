@@ -28,7 +28,7 @@ import type { DoctorActivities } from '../features/doctor/ports.ts';
 import type { PreviewActivities } from '../features/preview/ports.ts';
 import type { ReconcileActivities } from '../features/reconcile/ports.ts';
 import type { ReplayActivities } from '../features/replay/ports.ts';
-import type { WatchActivities } from '../features/watch/ports.ts';
+import type { WatchActivities } from '../features/watch/sandbox/ports.ts';
 
 /** Everything outside the process that the activities use. */
 export interface ActivityDependencies

@@ -11,7 +11,7 @@ import { configuredLog } from '../features/delivery-log/configured.ts';
 import { portNumber, webUrl } from '../cli/options.ts';
 import { aborted, interruption, listening, type Terminal } from '../cli/terminal.ts';
 import type { ApiServer } from '../api/api-server.ts';
-import type { ConnectConfig } from '../client/connect.ts';
+import type { ConnectConfig } from '../client/calls/connect.ts';
 
 export const apiCommand = command({
   name: 'api',
@@ -77,7 +77,7 @@ export async function serveApi(options: {
 }): Promise<Pick<ApiServer, 'url' | 'invite' | 'close'>> {
   const { connection, payloadKeys, taskQueue, read, deliveryLog: place, host, port, terminal } = options;
   const [{ connectClient, loadConnectConfig }, { ExportJobs }, { startApi }, { createLog }] = await Promise.all([
-    import('../client/connect.ts'),
+    import('../client/calls/connect.ts'),
     import('./export-jobs.ts'),
     import('./api.ts'),
     import('../worker/log.ts'),

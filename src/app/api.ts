@@ -18,7 +18,7 @@ import { streamRoutes } from '../api/stream-routes.ts';
 import { triggerRoutes } from '../api/trigger-routes.ts';
 import { watchRoutes } from '../features/watch/routes.ts';
 import type { ExportJobs } from './export-jobs.ts';
-import type { ConnectConfig } from '../client/connect.ts';
+import type { ConnectConfig } from '../client/calls/connect.ts';
 import { findHealth } from '../features/doctor/health.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeliveryReader } from '../features/delivery-log/delivery-reader.ts';

@@ -27,7 +27,7 @@ export { InvalidWatch, WatchNotFound } from '../features/watch/errors.ts';
 export { NoSample } from '../features/preview/no-sample.ts';
 export type { Sample, SampleAnswer, SampleWish, SentSample } from '../features/preview/sample.ts';
 export type { ShownRequest } from '../contract/delivery.ts';
-export type { WatchOptionsInput, WatchRound, WatchStatus } from '../features/watch/watch.ts';
+export type { WatchOptionsInput, WatchRound, WatchStatus } from '../features/watch/sandbox/watch.ts';
 export type { ReplayFilter } from '../contract/replay.ts';
 export type { JobsPlan, PlannedJob, PlanOptions, UnplannedJob } from '../features/apply/plan-jobs.ts';
 export type { PersonInJob, PersonPlaces, RemovedLetters } from '../features/people/people.ts';
@@ -38,7 +38,7 @@ export type { SampleOf } from '../features/preview/asking.ts';
 export type { TraceOptions, TraceProgress } from '../features/trace/trace.ts';
 export type { AskedWatch, WatchSummary } from '../features/watch/watches.ts';
 
-/** Export jobs for programs, with all features. Every method rejects with one of the classes in `client/errors.ts` when the reason is known. */
+/** Export jobs for programs, with all features. Every method rejects with one of the classes in `client/calls/errors.ts` when the reason is known. */
 export class ExportJobs extends JobClient {
   /** Audiences whose changes are found by polling, for sources without an event stream. */
   readonly watches: Watches;

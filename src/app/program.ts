@@ -9,7 +9,7 @@ import { backfillCommand } from '../cli/commands/backfill.ts';
 import { codecServerCommand } from '../cli/commands/codec-server.ts';
 import { consumeCommand } from '../features/consumers/command.ts';
 import { deadLettersCommand } from '../cli/commands/dead-letters.ts';
-import { JobNotFound } from '../client/errors.ts';
+import { JobNotFound } from '../client/calls/errors.ts';
 import { hasDeliveryLog } from '../features/delivery-log/configured.ts';
 import { deliveriesCommand } from '../features/delivery-log/deliveries-command.ts';
 import { doctorCommand } from '../features/doctor/command.ts';

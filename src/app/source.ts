@@ -6,7 +6,7 @@ import { httpSource } from '../features/source-http/config.ts';
 import { readPostgresUrl } from '../postgres/connection.ts';
 import type { SourceNetwork } from '../sources/json-service.ts';
 import type { AudienceSource } from '../activities/audience-source.ts';
-import { openFileSource } from '../sources/file.ts';
+import { openFileSource } from '../sources/file/source.ts';
 import { definedOf } from '../domain/json.ts';
 import { openPostgresSource } from '../features/source-postgres/source.ts';
 import { openLyticsSource } from '../features/source-lytics/source.ts';

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { ConnectConfig } from '../client/connect.ts';
+import type { ConnectConfig } from '../client/calls/connect.ts';
 import { type Config, configReader, configuredSource, withThisMachine } from './config.ts';
 import { configWarnings } from '../config/file.ts';
 import { deliveryLogIn } from '../features/delivery-log/config.ts';
@@ -139,7 +139,7 @@ interface LocalOptions {
 
 /** The server that the environment names, or our own. */
 async function temporalFor(note: Note, { db, port, uiPort, httpPort }: LocalOptions): Promise<TemporalAtHand> {
-  const { addressOf, loadConnectConfig } = await import('../client/connect.ts');
+  const { addressOf, loadConnectConfig } = await import('../client/calls/connect.ts');
   const named = loadConnectConfig();
   if (named.connectionOptions.address !== undefined) {
     return { address: addressOf(named), connection: named, stop: () => Promise.resolve() };
@@ -202,7 +202,7 @@ const PORT_TAKEN =
 
 /** Jobs also run without them, so the worker starts even if a server does not let us register them. */
 async function registerAttributes(config: ConnectConfig, note: Note): Promise<void> {
-  const { openConnection } = await import('../client/connect.ts');
+  const { openConnection } = await import('../client/calls/connect.ts');
   const { registerSearchAttributes } = await import('../client/jobs/search-attributes.ts');
   const connection = await openConnection(config);
   try {

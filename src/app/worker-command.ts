@@ -4,8 +4,8 @@ import { release } from '../config/release.ts';
 import { command } from '../cli/command.ts';
 import { DEFAULT_API_PORT } from './api-command.ts';
 import { aborted, interruption } from '../cli/terminal.ts';
-import type { ConnectConfig } from '../client/connect.ts';
-import { ServerUnreachable } from '../client/errors.ts';
+import type { ConnectConfig } from '../client/calls/connect.ts';
+import { ServerUnreachable } from '../client/calls/errors.ts';
 import type { RunningWorker } from './worker.ts';
 
 export const workerCommand = command({
@@ -19,7 +19,7 @@ export const workerCommand = command({
     const config = readConfig();
     configuredSource(config);
     configWarnings(path === undefined ? {} : { path }).forEach(note);
-    const { addressOf, loadConnectConfig } = await import('../client/connect.ts');
+    const { addressOf, loadConnectConfig } = await import('../client/calls/connect.ts');
     const connection = loadConnectConfig();
     const { taskQueue } = config;
     const { namespace } = connection;
@@ -94,7 +94,7 @@ async function startRunning(options: {
   } catch (error) {
     await shutdownRuntime();
     if (!(error instanceof Error) || error.name !== 'TransportError') throw error;
-    const { addressOf, openConnection } = await import('../client/connect.ts');
+    const { addressOf, openConnection } = await import('../client/calls/connect.ts');
     // The worker's connection gives the reason only in words.
     await (await openConnection(options.connection)).close();
     throw new ServerUnreachable(addressOf(options.connection), error);

@@ -3,7 +3,7 @@ import { DESCRIBE_WORKER } from '../features/doctor/ports.ts';
 import { SAMPLE_REQUEST, SEND_SAMPLE } from '../features/preview/ports.ts';
 import { COMPARE_MEMBERS, FORGET_DIFFERENCE, KEEP_THEIR_MEMBERS } from '../features/reconcile/ports.ts';
 import { COUNT_TOLD } from '../features/replay/ports.ts';
-import { PREPARE_WATCH } from '../features/watch/ports.ts';
+import { PREPARE_WATCH } from '../features/watch/sandbox/ports.ts';
 import { detailsOf } from '../words/status-rows.ts';
 import { exportingJobs } from '../workflows/export-job.ts';
 import { askingWorkers } from '../workflows/worker-rpc.ts';

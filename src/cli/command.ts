@@ -3,7 +3,7 @@ import { Command, type CommandUnknownOpts, type OptionValues } from '@commander-
 import type { Terminal } from './terminal.ts';
 import { sentences } from './text.ts';
 import type { JobClient } from '../client/job-client.ts';
-import { JobNotFound, ServerUnreachable } from '../client/errors.ts';
+import { JobNotFound, ServerUnreachable } from '../client/calls/errors.ts';
 import { withNearName } from '../client/near-names.ts';
 import { MOST_WHO } from '../domain/requests.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../config/file.ts';
@@ -137,7 +137,7 @@ export async function withJobs<T>(use: (jobs: JobClient) => Promise<T>, wait?: W
   const payloadKeys = configuredPayloadKeys();
   // Loaded here, so that help and usage errors do not wait for gRPC.
   const { JobClient } = await import('../client/job-client.ts');
-  const { withRetries, unless } = await import('../client/push/with-retries.ts');
+  const { withRetries, unless } = await import('../client/calls/with-retries.ts');
   const connect = async () =>
     await JobClient.connect({ taskQueue, payloadKeys, by: { who: personHere(), door: 'cli' } });
   const mayHelp = (error: unknown) => error instanceof ServerUnreachable;

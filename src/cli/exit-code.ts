@@ -6,7 +6,7 @@ import {
   PushInterrupted,
   ServerUnreachable,
   TriggersError,
-} from '../client/errors.ts';
+} from '../client/calls/errors.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Problem } from '../contract/export-job.ts';
 import { printable } from '../domain/text.ts';

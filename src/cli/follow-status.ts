@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { NoWorker } from '../client/errors.ts';
+import { NoWorker } from '../client/calls/errors.ts';
 import type { JobClient, JobStatus } from '../client/job-client.ts';
 import { hasStopped } from '../domain/job-state.ts';
 import { statusLine, statusLines } from './render-jobs.ts';

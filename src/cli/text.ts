@@ -2,7 +2,7 @@ import stringWidth from 'string-width';
 import wrapAnsi from 'wrap-ansi';
 import { duration, printable, shownCount } from '../domain/text.ts';
 import type { Paint } from './terminal.ts';
-import { remediesOf } from '../client/errors.ts';
+import { remediesOf } from '../client/calls/errors.ts';
 import type { Remedy } from '../contract/remedy.ts';
 import { remedyLine, type RemedyWords } from '../words/remedy.ts';
 

@@ -1,6 +1,6 @@
 import type { Client } from '@temporalio/client';
 import type { By } from '../contract/audit.ts';
-import type { DeedOptions } from './options.ts';
+import type { DeedOptions } from './calls/options.ts';
 import type { PushClock } from './push/push.ts';
 
 /** The parts of a client that calls outside its class use: those of features. */

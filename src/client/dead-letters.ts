@@ -10,9 +10,9 @@ import { forEachLimit } from '../domain/for-each-limit.ts';
 import { parseInstant } from '../domain/instant.ts';
 import { AUDIENCE_ID, beganAt, deadLetterIdOf, deadLetterWorkflowId } from '../domain/names.ts';
 import { askerSignal, deadLetterStatusQuery, discardSignal, redeliverSignal } from '../workflows/messages.ts';
-import { ask, type Commanded, mayBeAskedAgain, settled } from './asking.ts';
-import { clientForLists, describeLast, isOpen } from './executions.ts';
-import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './dead-letter-filter.ts';
+import { ask, type Commanded, mayBeAskedAgain, settled } from './calls/asking.ts';
+import { clientForLists, describeLast, isOpen } from './calls/executions.ts';
+import { type DeadLetterFilter, filterProblem, isMeant, meansAll, queryOf } from './jobs/dead-letter-filter.ts';
 import {
   AudienceMoved,
   DeadLetterNotFound,
@@ -22,13 +22,13 @@ import {
   OutcomeUnknown,
   RedeliveryRefused,
   SlugNotChecked,
-} from './errors.ts';
+} from './calls/errors.ts';
 import { missingSearchAttributes } from './jobs/search-attributes.ts';
 import { statusOf } from './jobs/stopped-jobs.ts';
 import { audiencesOfSource, refuseUnknownNames, sourceNow } from './jobs/slugs.ts';
-import { checkOptions, OPTIONS, type DeedOptions } from './options.ts';
-import { inOrder, type OrderedItem, type Outcome } from './in-order.ts';
-import { GRPC, grpcCode } from './server-errors.ts';
+import { checkOptions, OPTIONS, type DeedOptions } from './calls/options.ts';
+import { inOrder, type OrderedItem, type Outcome } from './calls/in-order.ts';
+import { GRPC, grpcCode } from './calls/server-errors.ts';
 
 /** Exactly what a decision about dead letters covers. */
 export interface DecisionExtent {

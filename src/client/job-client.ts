@@ -12,15 +12,15 @@ import { definedOf } from '../domain/json.ts';
 import { jobWorkflowId, DEFAULT_TASK_QUEUE } from '../domain/names.ts';
 import { readBackfillRequest, readStopRequest } from '../domain/requests.ts';
 import { backfillUpdate, historyQuery, pauseUpdate, retryUpdate } from '../workflows/messages.ts';
-import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './connect.ts';
+import { connectClient, type ConnectConfig, loadConnectConfig, payloadKeysOfEnvironment } from './calls/connect.ts';
 import type { ClientCore } from './core.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { ClientClosed, InvalidRequest, InvalidTrigger, JobNotRunning } from './errors.ts';
-import { isOpen, isStopped } from './executions.ts';
+import { ClientClosed, InvalidRequest, InvalidTrigger, JobNotRunning } from './calls/errors.ts';
+import { isOpen, isStopped } from './calls/executions.ts';
 import { newestFirst } from '../words/audit.ts';
-import { endings } from './history/endings.ts';
+import { endings } from './jobs/endings.ts';
 import { shownText } from '../domain/mask-url.ts';
-import { attempts, type AttemptsOptions } from './history/attempts.ts';
+import { attempts, type AttemptsOptions } from './jobs/attempts.ts';
 import { workerRpc } from './jobs/worker-rpc.ts';
 import { LIST_AUDIENCES, LIST_AUTHORIZATIONS, LIST_PROFILE_FIELDS } from '../domain/worker-rpc.ts';
 import { prepare, definitionOf } from './jobs/job-definition.ts';
@@ -39,10 +39,10 @@ import { Destinations } from './jobs/destinations.ts';
 import { meantBy, type Slugs, slugsOf, slugsOfAll } from './jobs/slugs.ts';
 import { fieldWarnings, type StartedJob, startJob, type StartOptions } from './jobs/start-job.ts';
 import { resume, statusOf, stop } from './jobs/stopped-jobs.ts';
-import { type DeedOptions, parsed, checkOptions, OPTIONS } from './options.ts';
+import { type DeedOptions, parsed, checkOptions, OPTIONS } from './calls/options.ts';
 import { GroupedSignals, type CheckedTrigger, JobPusher, type PushOptions, type PushRoom } from './push/job-pusher.ts';
 import { jobSignals } from './push/signal-sender.ts';
-import { PATIENCE_MS } from './push/with-retries.ts';
+import { PATIENCE_MS } from './calls/with-retries.ts';
 import { type PublishOptions, type PublishResult, publishTo } from './push/publish.ts';
 import {
   checked,
@@ -71,9 +71,9 @@ export type {
 export type { PreparedJob } from '../contract/ports.ts';
 export type { EventTrigger, Trigger, TriggerEvent } from '../contract/trigger.ts';
 export type { BackfillRequest, StopRequest } from '../contract/requests.ts';
-export type { AttemptsOptions } from './history/attempts.ts';
-export type { ConnectConfig } from './connect.ts';
-export type { DeadLetterFilter } from './dead-letter-filter.ts';
+export type { AttemptsOptions } from './jobs/attempts.ts';
+export type { ConnectConfig } from './calls/connect.ts';
+export type { DeadLetterFilter } from './jobs/dead-letter-filter.ts';
 export type {
   Decided,
   DecisionExtent,
@@ -85,9 +85,9 @@ export type {
   WhichDeadLetters,
 } from './dead-letters.ts';
 export type { ClientCore } from './core.ts';
-export type { DeedOptions } from './options.ts';
+export type { DeedOptions } from './calls/options.ts';
 export type { CheckedEdit, EditedJob, EditOptions, FieldChange } from './jobs/edit-job.ts';
-export * from './errors.ts';
+export * from './calls/errors.ts';
 export type { JobNumbers, JobOverview, JobSummary, LastHour, OverviewOptions } from './jobs/job-list.ts';
 export type { PushOptions, PushProgress } from './push/job-pusher.ts';
 export type { PublishOptions, PublishProgress, PublishResult } from './push/publish.ts';

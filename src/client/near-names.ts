@@ -1,6 +1,6 @@
 import { nearestKey } from '../contract/nearest-key.ts';
 import { deadLetterIdOf, jobIdOf } from '../domain/names.ts';
-import { DeadLetterNotFound, JobNotFound } from './errors.ts';
+import { DeadLetterNotFound, JobNotFound } from './calls/errors.ts';
 import type { JobClient } from './job-client.ts';
 
 /** Most dead letters that are compared with an id that nobody knows: the newest. */

@@ -1,4 +1,4 @@
-import type { Verdict } from '../domain/verdict.ts';
+import type { Verdict } from './verdict.ts';
 import type { DeliveryLane } from './delivery.ts';
 import type { JudgedAttempt, SliceInput, SliceProgress, SliceReport } from './slice.ts';
 import type { TriggerEvent } from './trigger.ts';

@@ -1,4 +1,4 @@
-import type { AttemptVerdict } from '../domain/verdict.ts';
+import type { AttemptVerdict } from './verdict.ts';
 import type { Method } from './request-shape.ts';
 import type { TriggerEvent } from './trigger.ts';
 

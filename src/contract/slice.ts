@@ -1,4 +1,4 @@
-import type { Verdict } from '../domain/verdict.ts';
+import type { Verdict } from './verdict.ts';
 import type { AnswerSettings, DecidedVerdict } from './answers.ts';
 import type { Audience } from './audience.ts';
 import type { ProfileRef, SupersededTrigger } from './holder.ts';

@@ -1,8 +1,8 @@
 import type { WorkerHealth } from '../contract/worker-health.ts';
 import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { ConnectConfig } from '../client/connect.ts';
-import { certificateEnds, expiringOf, tokenEnds } from '../client/expiring.ts';
+import type { ConnectConfig } from '../client/calls/connect.ts';
+import { certificateEnds, expiringOf, tokenEnds } from '../client/calls/expiring.ts';
 import type { CoreConfig } from '../config/core-config.ts';
 import { codeOf } from '../domain/errors.ts';
 import { readPayloadKeys } from '../temporal/encrypting-codec.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { endedSince } from '../client/jobs/job-list.ts';
 import { expiringLetters } from '../client/jobs/waiting-letters.ts';
-import { TemporalSideWorkflows } from '../client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../client/calls/side-workflows.ts';
 import type { AlertKind, RaisedAlert } from '../contract/alert.ts';
 import { instantOf } from '../domain/instant.ts';
 

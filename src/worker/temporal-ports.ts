@@ -1,7 +1,7 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { DeliverDependencies } from '../activities/deliver.ts';
-import { ask } from '../client/asking.ts';
-import { TemporalSideWorkflows } from '../client/side-workflows.ts';
+import { ask } from '../client/calls/asking.ts';
+import { TemporalSideWorkflows } from '../client/calls/side-workflows.ts';
 import type { SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
 import type { JobSettings } from '../contract/slice.ts';
 import { permitsReturnedSignal, settingsQuery } from '../workflows/messages.ts';

@@ -22,7 +22,7 @@ import {
   refusalText,
   unansweredText,
   unaskableText,
-} from '../domain/dead-letter.ts';
+} from '../domain/job/dead-letter.ts';
 import { refuseNewer } from '../domain/errors.ts';
 import { isRecord } from '../domain/json.ts';
 import { deadLetterIdOf, jobIdOf } from '../domain/names.ts';

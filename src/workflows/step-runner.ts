@@ -23,7 +23,7 @@ import { type JobRecord } from '../domain/job/job.ts';
 import { answersGone } from '../domain/job/arriving.ts';
 import { silentAfterMs, sliceEndsWithinMs } from '../domain/job/dispatching.ts';
 import type { Step } from '../domain/job/steps.ts';
-import { deadLetterOf } from '../domain/dead-letter.ts';
+import { deadLetterOf } from '../domain/job/dead-letter.ts';
 import type { DeadTrigger } from '../domain/job/queue/pending-dead-letters.ts';
 import { hasLostBefore, reclaimSlice } from '../domain/job/quarantine.ts';
 import { holderRead, holdersDropped, loadFailed } from '../domain/job/holders.ts';

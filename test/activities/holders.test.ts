@@ -10,8 +10,8 @@ import type { PackedTriggers } from '../../src/contract/holder.ts';
 import { undecodable } from '../../src/domain/errors.ts';
 import { RecordedSideWorkflows } from './a-side-workflows.ts';
 import type { DeliveryTracing } from '../../src/activities/slice-telemetry.ts';
-import { readRedelivery, redeliveryOf } from '../../src/domain/dead-letter.ts';
-import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { readRedelivery, redeliveryOf } from '../../src/domain/job/dead-letter.ts';
+import { aDeadLetter } from '../domain/job/a-dead-letter.ts';
 
 const by = { workflowId: 'export-job-a', runId: 'a run' };
 

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { EVERYTHING } from '../../src/api/callers.ts';
 import { pastTimeParameter } from '../../src/api/operation.ts';
-import { JobNotFound } from '../../src/client/errors.ts';
+import { JobNotFound } from '../../src/client/calls/errors.ts';
 import type { ExportJobs } from '../../src/app/export-jobs.ts';
 import { answerWhen } from '../support/patience.ts';
 import { answerToBytes, apiWithoutTemporal, askOf, bodyIsGivenUp } from './an-api.ts';

@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream';
 import { afterAll, expect, test } from '@jest/globals';
 import { jsonBody } from '../../src/api/bodies.ts';
 import { refusalOf } from '../../src/api/refusal.ts';
-import { InvalidRequest, JobNotFound } from '../../src/client/errors.ts';
+import { InvalidRequest, JobNotFound } from '../../src/client/calls/errors.ts';
 import { unknownKeys } from '../../src/contract/nearest-key.ts';
 import { presetNamed } from '../../src/features/ingests/presets.ts';
 import { printableReason } from '../../src/domain/text.ts';

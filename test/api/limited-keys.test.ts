@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
 import { request } from 'undici';
 import type { ApiOptions } from '../../src/app/api.ts';
-import { DeadLetterNotFound, JobNotFound } from '../../src/client/errors.ts';
+import { DeadLetterNotFound, JobNotFound } from '../../src/client/calls/errors.ts';
 import { ExportJobs, type SampleOf, type SampleWish } from '../../src/app/export-jobs.ts';
 import type { Right } from '../../src/config/api-keys.ts';
 import { newApiKey } from '../../src/config/references.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
 import { Client, Connection } from '@temporalio/client';
-import { GRPC } from '../../src/client/server-errors.ts';
+import { GRPC } from '../../src/client/calls/server-errors.ts';
 import { startGrpcServer, UNIMPLEMENTED } from '../client/a-grpc-server.ts';
 import { apiWithoutTemporal, askOf } from './an-api.ts';
 

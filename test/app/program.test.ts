@@ -10,7 +10,7 @@ import {
   JobNotFound,
   NoWorker,
   PushInterrupted,
-} from '../../src/client/errors.ts';
+} from '../../src/client/calls/errors.ts';
 import { readPayloadKeys } from '../../src/temporal/encrypting-codec.ts';
 import { isSigningSecret } from '../../src/webhook/signature.ts';
 import { afterwards } from '../webhook/a-server.ts';

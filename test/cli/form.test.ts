@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { UsageError } from '../../src/cli/exit-code.ts';
 import { newJob, type NewJobOptions } from '../../src/features/wizard/command.ts';
-import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoWorker } from '../../src/client/errors.ts';
+import { InvalidJob, JobAlreadyRunning, JobRecoverable, NoWorker } from '../../src/client/calls/errors.ts';
 import type { JobDefinitionInput, PreparedJob, Problem, SentSample } from '../../src/app/export-jobs.ts';
 import { checkJobDefinition } from '../../src/contract/export-job.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { expect, jest, test } from '@jest/globals';
 import { run } from '../../src/app/program.ts';
 import { type EventTrigger, JobClient, type Triggers } from '../../src/client/job-client.ts';
-import { JobNotFound, ServerUnreachable } from '../../src/client/errors.ts';
+import { JobNotFound, ServerUnreachable } from '../../src/client/calls/errors.ts';
 import { Slugs } from '../../src/client/jobs/slugs.ts';
 import { NOBODY } from '../client/an-easy-worker.ts';
 import { aTerminal } from './a-terminal.ts';

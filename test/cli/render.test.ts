@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { stopLoss } from '../../src/features/watch/sandbox/rows.ts';
 import { startedText } from '../../src/features/watch/command.ts';
 import { watchLines } from '../../src/features/watch/render.ts';
-import { NoWorker } from '../../src/client/errors.ts';
+import { NoWorker } from '../../src/client/calls/errors.ts';
 import type { DeadLetterReport, DeadLetterSummary, WatchStatus } from '../../src/app/export-jobs.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { aStatus } from './a-status.ts';

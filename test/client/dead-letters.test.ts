@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
-import type { DeadLetterFilter } from '../../src/client/dead-letter-filter.ts';
+import type { DeadLetterFilter } from '../../src/client/jobs/dead-letter-filter.ts';
 import type { DecisionExtent, DecisionProgress } from '../../src/client/dead-letters.ts';
 import {
   AudienceNotFound,
@@ -10,11 +10,11 @@ import {
   DiscardRefused,
   InvalidFilter,
   JobNotFound,
-} from '../../src/client/errors.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+} from '../../src/client/calls/errors.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import type { DeadLetter } from '../../src/contract/dead-letter.ts';
 import { HOLDER, jobWorkflowId } from '../../src/domain/names.ts';
-import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { aDeadLetter } from '../domain/job/a-dead-letter.ts';
 import { labOfFile, NEWS, VIP } from '../support/lab.ts';
 
 /** A paused job: its history shows in which order it was signalled. */

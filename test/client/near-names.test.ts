@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { JobNotFound } from '../../src/client/errors.ts';
+import { JobNotFound } from '../../src/client/calls/errors.ts';
 import type { ExportJobs } from '../../src/app/export-jobs.ts';
 import { withNearName } from '../../src/client/near-names.ts';
 

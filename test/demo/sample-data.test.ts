@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { writeSampleSource } from '../../demo/sample-data.ts';
 import { samplePeople } from '../../demo/sample-people.ts';
-import { openFileSource } from '../../src/sources/file.ts';
+import { openFileSource } from '../../src/sources/file/source.ts';
 import { profileFields } from '../support/profile-fields.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 

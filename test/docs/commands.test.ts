@@ -189,9 +189,9 @@ describe('errors', () => {
       ['exit codes', '## Exit codes', unionOf('cli/exit-code.ts', 'ExitCode')],
       ['codes of answers', 'Codes of its answers:', Object.values(ANSWER_CODES)],
       ['attempt codes', '## Attempt codes', attemptCodes()],
-      ['verdicts', '## Verdicts', unionOf('domain/verdict.ts', 'Verdict')],
+      ['verdicts', '## Verdicts', unionOf('contract/verdict.ts', 'Verdict')],
       ['states of a job', 'Of a job:', unionOf('contract/job-status.ts', 'JobState')],
-      ['states of a watch', 'Of a watch:', unionOf('features/watch/watch.ts', 'WatchPhase')],
+      ['states of a watch', 'Of a watch:', unionOf('features/watch/sandbox/watch.ts', 'WatchPhase')],
       ['states of a dead letter', 'Of a dead letter:', unionOf('contract/dead-letter.ts', 'DeadLetterState')],
     ])('%s', (_, introduction, names) => {
       expect(sorted(names)).not.toEqual([]);

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { ATTEMPT_CODES, failureInWords, judge, type Verdict, verdictOf } from '../../src/domain/verdict.ts';
+import { ATTEMPT_CODES, failureInWords, judge, verdictOf } from '../../src/domain/verdict.ts';
+import type { Verdict } from '../../src/contract/verdict.ts';
 
 test('every code of ours has words', () => {
   for (const code of Object.values(ATTEMPT_CODES)) expect(failureInWords({ code })).toMatch(/^[a-z ()]+$/);

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connectClient } from '../../src/client/connect.ts';
+import { connectClient } from '../../src/client/calls/connect.ts';
 import { runProgram } from '../../src/features/local/run-program.ts';
 import { type LocalTemporal, startLocalTemporal } from '../../src/features/local/temporal-server.ts';
 import type { Ended } from '../support/cli-hosts.ts';

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { missingFrom, violationsIn } from '../../demo/expected-triggers.ts';
-import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
+import { GRPC, grpcCode } from '../../src/client/calls/server-errors.ts';
 import type { EventTrigger } from '../../src/contract/trigger.ts';
 import { DEFAULT_SERVER_LIMITS } from '../../src/domain/limits.ts';
 import { backfillWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';

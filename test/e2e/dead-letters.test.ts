@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { beforeEach, expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { createKeepDeadLetters } from '../../src/activities/holders.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import type { DeadLetter, DeadLetterStatus } from '../../src/contract/dead-letter.ts';
-import { DEAD_LETTER_MS } from '../../src/domain/dead-letter.ts';
+import { DEAD_LETTER_MS } from '../../src/domain/job/dead-letter.ts';
 import { parseJson } from '../../src/domain/json.ts';
 import { deadLetterId, deadLetterWorkflowId } from '../../src/domain/names.ts';
-import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { aDeadLetter } from '../domain/job/a-dead-letter.ts';
 import { labOfFile, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 

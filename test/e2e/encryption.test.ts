@@ -9,7 +9,7 @@ import proto from '@temporalio/proto';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/app/export-jobs.ts';
 import type { Audience } from '../../src/contract/audience.ts';
-import { checkWatchOptions } from '../../src/features/watch/watch.ts';
+import { checkWatchOptions } from '../../src/features/watch/watch-options.ts';
 import {
   WORKER_RPC,
   backfillWorkflowId,

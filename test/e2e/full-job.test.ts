@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import type { WorkflowHandle } from '@temporalio/client';
 import { BACKFILL, backfillWorkflowId, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { deadLetterStatusQuery, redeliverSignal } from '../../src/workflows/messages.ts';
-import { aDeadLetter } from '../domain/a-dead-letter.ts';
+import { aDeadLetter } from '../domain/job/a-dead-letter.ts';
 import { labOfFile, labOfTest, VIP } from '../support/lab.ts';
 import { startTightServer } from '../support/tight-server.ts';
 import { afterFile } from '../webhook/a-server.ts';

@@ -4,7 +4,7 @@ import { Client } from '@temporalio/client';
 import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { NativeConnection } from '@temporalio/worker';
 import { createHolders } from '../../src/activities/holders.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { JobStatus } from '../../src/contract/job-status.ts';
 import { HOLDER, holderWorkflowId } from '../../src/domain/names.ts';

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { ask } from '../../src/client/asking.ts';
+import { ask } from '../../src/client/calls/asking.ts';
 import { ExportJobs } from '../../src/app/export-jobs.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import type { CarriedJob } from '../../src/domain/job/carrying.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import {

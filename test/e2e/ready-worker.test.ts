@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, type WorkflowClientInterceptor } from '@temporalio/client';
 import { writeSampleSource } from '../../demo/sample-data.ts';
-import { NoWorker, WorkerFailed } from '../../src/client/errors.ts';
+import { NoWorker, WorkerFailed } from '../../src/client/calls/errors.ts';
 import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { WORKER_RPC } from '../../src/domain/names.ts';
 import { freePort } from '../../src/features/local/free-ports.ts';

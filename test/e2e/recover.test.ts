@@ -9,7 +9,7 @@ import {
   type JobStatus,
   NothingToRecover,
 } from '../../src/app/export-jobs.ts';
-import { ask } from '../../src/client/asking.ts';
+import { ask } from '../../src/client/calls/asking.ts';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { DeliveryNotFound, NoDeliveryLog, RequestRefused } from '../../src/client/errors.ts';
+import { DeliveryNotFound, NoDeliveryLog, RequestRefused } from '../../src/client/calls/errors.ts';
 import type { FoundTold, JobStatus } from '../../src/app/export-jobs.ts';
 import { deliveryLogIn } from '../../src/features/delivery-log/config.ts';
 import { openDeliveryReader } from '../../src/features/delivery-log/open-log.ts';

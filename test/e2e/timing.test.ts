@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { connectClient, type ConnectedClient } from '../../src/client/connect.ts';
+import { connectClient, type ConnectedClient } from '../../src/client/calls/connect.ts';
 import { admit } from '../../src/domain/job/arriving.ts';
 import { beginJob, carryJob } from '../../src/domain/job/carrying.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';

@@ -1,8 +1,8 @@
-import type { JobFact } from '../../src/client/history/job-fact.ts';
+import type { JobFact } from '../../src/client/calls/job-fact.ts';
 import { expect, test } from '@jest/globals';
 import type { Attempt, EventTrigger, TraceEvent } from '../../src/app/export-jobs.ts';
-import { runsOf } from '../../src/client/history/attempts.ts';
-import { runFacts } from '../../src/client/events.ts';
+import { runsOf } from '../../src/client/jobs/attempts.ts';
+import { runFacts } from '../../src/client/calls/events.ts';
 import { inTimeOrder } from '../../src/features/trace/trace.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { PersonTrace, type Traced } from '../../src/features/trace/person-trace.ts';

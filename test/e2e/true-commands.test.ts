@@ -12,12 +12,12 @@ import {
   RequestRefused,
   UnknownPayloadKey,
 } from '../../src/app/export-jobs.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
 import { SourceError } from '../../src/activities/audience-source.ts';
 import { dataConverterWith } from '../../src/temporal/data-converter.ts';
-import { aDeadLetter as deadLetterOf } from '../domain/a-dead-letter.ts';
+import { aDeadLetter as deadLetterOf } from '../domain/job/a-dead-letter.ts';
 import { Lab, type LabOptions, VIP } from '../support/lab.ts';
 import { answerWhen } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';

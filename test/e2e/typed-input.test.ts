@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, expect, test } from '@jest/globals';
 import { run } from '../../src/app/program.ts';
-import { InvalidJob } from '../../src/client/errors.ts';
+import { InvalidJob } from '../../src/client/calls/errors.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';
 import { aTerminal } from '../cli/a-terminal.ts';
 import { labOfFile, VIP } from '../support/lab.ts';

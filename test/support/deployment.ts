@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { GRPC, grpcCode } from '../../src/client/server-errors.ts';
+import { GRPC, grpcCode } from '../../src/client/calls/server-errors.ts';
 import { until } from './patience.ts';
 
 /** A worker deployment for one test, which makes its versions current as operators do. */

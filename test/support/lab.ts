@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Client, type Connection } from '@temporalio/client';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import type { ConnectConfig } from '../../src/client/connect.ts';
+import type { ConnectConfig } from '../../src/client/calls/connect.ts';
 import { connect } from './connection.ts';
-import { NoWorker } from '../../src/client/errors.ts';
+import { NoWorker } from '../../src/client/calls/errors.ts';
 import { ExportJobs, type JobSummary } from '../../src/app/export-jobs.ts';
 import { type Config, loadConfig, withThisMachine } from '../../src/app/config.ts';
 import type { JobDefinitionInput } from '../../src/contract/export-job.ts';

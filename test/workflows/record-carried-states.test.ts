@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { ask } from '../../src/client/asking.ts';
-import { TemporalSideWorkflows } from '../../src/client/side-workflows.ts';
+import { ask } from '../../src/client/calls/asking.ts';
+import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
 import type { PackedTriggers } from '../../src/contract/holder.ts';
 import type { RecoveryPart } from '../../src/contract/job-status.ts';
-import type { WatchStatus } from '../../src/features/watch/watch.ts';
+import type { WatchStatus } from '../../src/features/watch/sandbox/watch.ts';
 import { isRecord, parseJson, stringifyJson } from '../../src/domain/json.ts';
 import type { RecoveryState } from '../../src/domain/job/recovering.ts';
 import { holderWorkflowId, jobWorkflowId, watchWorkflowId } from '../../src/domain/names.ts';

@@ -20,7 +20,7 @@ import { jsonIn } from '../job-options.ts';
 import { timeSpan } from '../options.ts';
 import { interruption, spinnerOn, type Terminal } from '../terminal.ts';
 import { count, sentences } from '../text.ts';
-import { AudienceMoved, InvalidTrigger, TriggersError, WorkerFailed } from '../../client/errors.ts';
+import { AudienceMoved, InvalidTrigger, TriggersError, WorkerFailed } from '../../client/calls/errors.ts';
 import { parseTrigger, readGiven, inputLines, UnreadableLine, withLine } from '../../client/push/trigger-lines.ts';
 import { readTrigger } from '../../domain/trigger.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';

@@ -5,7 +5,7 @@ export const setupCommand = command({
   description: 'register the search attributes of jobs in the namespace of TEMPORAL_NAMESPACE',
   examples: ['TEMPORAL_NAMESPACE=marketing triggers setup'],
   async run(_args, _options, { print }) {
-    const { loadConnectConfig, openConnection } = await import('../../client/connect.ts');
+    const { loadConnectConfig, openConnection } = await import('../../client/calls/connect.ts');
     const { registerSearchAttributes } = await import('../../client/jobs/search-attributes.ts');
     const config = loadConnectConfig();
     const connection = await openConnection(config);

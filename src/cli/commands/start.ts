@@ -1,4 +1,4 @@
-import { InvalidJob } from '../../client/errors.ts';
+import { InvalidJob } from '../../client/calls/errors.ts';
 import type { JobClient, JobDefinitionInput, StartedJob, StartOptions } from '../../client/job-client.ts';
 import { FORM_FIELDS } from '../../domain/form.ts';
 import { counted } from '../../domain/text.ts';

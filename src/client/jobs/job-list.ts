@@ -16,8 +16,8 @@ import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { isBackfillOver } from '../../domain/job-state.ts';
 import { trendUntil } from '../../domain/trend.ts';
 import type { Destination, UrlDigests } from '../../domain/twins.ts';
-import { ask } from '../asking.ts';
-import { JobNotRunning } from '../errors.ts';
+import { ask } from '../calls/asking.ts';
+import { JobNotRunning } from '../calls/errors.ts';
 import {
   clientForLists,
   describeLast,
@@ -28,10 +28,10 @@ import {
   isStopped,
   JOB_STATUS,
   retentionMs,
-} from '../executions.ts';
+} from '../calls/executions.ts';
 import { describeExecution, queryQuickly, quickStatus } from './job-service.ts';
 import { statusQuery, trendQuery } from '../../workflows/messages.ts';
-import { isShapeFault } from '../server-errors.ts';
+import { isShapeFault } from '../calls/server-errors.ts';
 import { anyLetterWaits, lettersInStatus } from './waiting-letters.ts';
 
 /** A job as the list shows it; ask `status` for more. */

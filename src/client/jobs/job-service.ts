@@ -13,12 +13,12 @@ import { EXPORT_JOB, jobWorkflowId } from '../../domain/names.ts';
 import { Meter, trendUntil } from '../../domain/trend.ts';
 import { shownToPeople } from '../../domain/workflow-visibility.ts';
 import { statusQuery, trendQuery } from '../../workflows/messages.ts';
-import { ANSWER_MS, ask, type Commanded, executeUpdate, isAhead, settled } from '../asking.ts';
-import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../errors.ts';
-import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../executions.ts';
-import { neverBegun, wrongDefinition } from '../events.ts';
-import { withRetries } from '../push/with-retries.ts';
-import { GRPC, grpcCode } from '../server-errors.ts';
+import { ANSWER_MS, ask, type Commanded, executeUpdate, isAhead, settled } from '../calls/asking.ts';
+import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../calls/errors.ts';
+import { describeLast, endedAs, endedFromOutside, isOpen, isStopped } from '../calls/executions.ts';
+import { neverBegun, wrongDefinition } from '../calls/events.ts';
+import { withRetries } from '../calls/with-retries.ts';
+import { GRPC, grpcCode } from '../calls/server-errors.ts';
 
 /** A command to a job. */
 export function ofJob(command: string, jobId: string): Commanded {

@@ -1,8 +1,8 @@
 import type { ConnectionLike } from '@temporalio/client';
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES } from '../../domain/names.ts';
-import { TriggersError } from '../errors.ts';
-import { GRPC, grpcCode } from '../server-errors.ts';
+import { TriggersError } from '../calls/errors.ts';
+import { GRPC, grpcCode } from '../calls/server-errors.ts';
 
 /** The name of one of our search attributes. */
 export type SearchAttributeName = keyof typeof SEARCH_ATTRIBUTES;

@@ -4,17 +4,24 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, RequestSettings } from '../../contract/request-shape.ts';
-import { andLetters } from '../errors.ts';
+import { andLetters } from '../calls/errors.ts';
 import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import type { PreparedInput } from '../../domain/job/operating.ts';
 import { urlDigests } from '../../domain/twins.ts';
-import { settled } from '../asking.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, type Recoverable, TriggersError } from '../errors.ts';
-import { describeLast, isOpen, isStopped } from '../executions.ts';
-import { isNothing, undeliveredBy, recoverableOf } from '../history/ended-run.ts';
-import { type DeedOptions, nameJob } from '../options.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
+import { settled } from '../calls/asking.ts';
+import {
+  InvalidJob,
+  JobAlreadyRunning,
+  JobKept,
+  JobRecoverable,
+  type Recoverable,
+  TriggersError,
+} from '../calls/errors.ts';
+import { describeLast, isOpen, isStopped } from '../calls/executions.ts';
+import { isNothing, undeliveredBy, recoverableOf } from './ended-run.ts';
+import { type DeedOptions, nameJob } from '../calls/options.ts';
+import { TemporalSideWorkflows } from '../calls/side-workflows.ts';
 import { workerRpc } from './worker-rpc.ts';
 import { LIST_PROFILE_FIELDS } from '../../domain/worker-rpc.ts';
 import { prepare } from './job-definition.ts';

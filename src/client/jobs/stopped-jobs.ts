@@ -10,12 +10,12 @@ import { instantOf } from '../../domain/instant.ts';
 import { ENDED } from '../../domain/job/describing.ts';
 import { backfillWorkflowId, jobWorkflowId } from '../../domain/names.ts';
 import { resumeUpdate, stopUpdate } from '../../workflows/messages.ts';
-import { executeUpdate, noWorker, settled } from '../asking.ts';
-import { RequestRefused } from '../errors.ts';
-import { describeOpen, endedAs, isOpen, isStopped } from '../executions.ts';
-import { type NeverBegun, neverBegun, wrongDefinition } from '../events.ts';
-import { recoverableUntil } from '../history/ended-run.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
+import { executeUpdate, noWorker, settled } from '../calls/asking.ts';
+import { RequestRefused } from '../calls/errors.ts';
+import { describeOpen, endedAs, isOpen, isStopped } from '../calls/executions.ts';
+import { type NeverBegun, neverBegun, wrongDefinition } from '../calls/events.ts';
+import { recoverableUntil } from './ended-run.ts';
+import { TemporalSideWorkflows } from '../calls/side-workflows.ts';
 import { describeExecution, endOf, ofJob, queryStatus, statusWhen, untilQuiet, updateJob } from './job-service.ts';
 import { lettersInStatus } from './waiting-letters.ts';
 

@@ -1,12 +1,12 @@
 import type { ExpiringLetters } from '../../words/losses.ts';
 import type { Client } from '@temporalio/client';
 import type { JobStatus } from '../../contract/job-status.ts';
-import { DEAD_LETTER_MS } from '../../domain/dead-letter.ts';
+import { DEAD_LETTER_MS } from '../../domain/job/dead-letter.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { definedOf } from '../../domain/json.ts';
 import { beganAt, DEAD_LETTER, JOB_ID_PATTERN } from '../../domain/names.ts';
-import { clientForLists } from '../executions.ts';
-import { isTransient } from '../server-errors.ts';
+import { clientForLists } from '../calls/executions.ts';
+import { isTransient } from '../calls/server-errors.ts';
 
 /** Dead letters under a job's id that wait for a decision. */
 export interface WaitingLetters {

@@ -4,10 +4,10 @@ import { ApplicationFailure, rootCause, TimeoutType } from '@temporalio/common';
 import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { QUICK_MS, type RpcAnswer, type RpcArgument, type WorkerRpc } from '../../domain/worker-rpc.ts';
 import { WORKER_RPC } from '../../domain/names.ts';
-import { ANSWER_MS, noWorker } from '../asking.ts';
-import { WorkerFailed } from '../errors.ts';
-import { historyEvents } from '../events.ts';
-import { isTimeUp } from '../server-errors.ts';
+import { ANSWER_MS, noWorker } from '../calls/asking.ts';
+import { WorkerFailed } from '../calls/errors.ts';
+import { historyEvents } from '../calls/events.ts';
+import { isTimeUp } from '../calls/server-errors.ts';
 
 /**
  * Has a short workflow answer what only a worker knows. The question is encrypted, if there are keys. A worker that lacks the key is thus found before it

@@ -1,8 +1,8 @@
 import type { Client } from '@temporalio/client';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import { type JobSummary, knowingJob, reachableJobs } from '../jobs/job-list.ts';
-import { JobsUnreadable } from '../errors.ts';
-import { unless } from './with-retries.ts';
+import { JobsUnreadable } from '../calls/errors.ts';
+import { unless } from '../calls/with-retries.ts';
 
 /** A running job as it is listed. */
 export interface ListedJob {

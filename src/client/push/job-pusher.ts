@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
-import { PushInterrupted } from '../errors.ts';
+import { PushInterrupted } from '../calls/errors.ts';
 import { HistoryGauge, type JobSignals, SignalSender, type SignalSize, SIGNAL_BYTES } from './signal-sender.ts';
-import { PATIENCE_MS } from './with-retries.ts';
+import { PATIENCE_MS } from '../calls/with-retries.ts';
 
 /** A valid trigger, as it was given, with an `at`. */
 export interface CheckedTrigger extends SignalSize {

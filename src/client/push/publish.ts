@@ -1,7 +1,7 @@
-import { JobNotFound, JobNotRunning, PublishInterrupted, PushInterrupted } from '../errors.ts';
+import { JobNotFound, JobNotRunning, PublishInterrupted, PushInterrupted } from '../calls/errors.ts';
 import { type JobDirectory, type ListedJob, subscribersOf } from './job-directory.ts';
 import type { CheckedTrigger, JobPusher, PushOptions, PushProgress, PushRoom } from './job-pusher.ts';
-import { asError, PATIENCE_MS, withRetries } from './with-retries.ts';
+import { asError, PATIENCE_MS, withRetries } from '../calls/with-retries.ts';
 import { checked, createPushClock, type PushClock, type PushResult, type Triggers, until } from './push.ts';
 
 /**

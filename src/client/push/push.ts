@@ -4,9 +4,9 @@ import type { EventTrigger, Trigger, TriggerEvent } from '../../contract/trigger
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
 import { PLACE_BYTES } from '../../domain/trigger-run.ts';
-import { InvalidTrigger, PushInterrupted } from '../errors.ts';
+import { InvalidTrigger, PushInterrupted } from '../calls/errors.ts';
 import type { CheckedTrigger, JobPusher } from './job-pusher.ts';
-import { asError } from './with-retries.ts';
+import { asError } from '../calls/with-retries.ts';
 import { readGiven, withLine } from './trigger-lines.ts';
 
 const NANOSECONDS_PER_MS = 1_000_000;

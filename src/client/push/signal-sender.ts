@@ -3,11 +3,11 @@ import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
 import { profileHolderName, type RunTrigger, spilledRun, triggerRun } from '../../domain/trigger-run.ts';
 import { triggersSignal } from '../../workflows/messages.ts';
-import { JobFull } from '../errors.ts';
+import { JobFull } from '../calls/errors.ts';
 import { goneJob, runningJob } from '../jobs/job-service.ts';
-import { GRPC, grpcCode, isTransient } from '../server-errors.ts';
-import { TemporalSideWorkflows } from '../side-workflows.ts';
-import { type RetryPolicy, withRetries, sleep } from './with-retries.ts';
+import { GRPC, grpcCode, isTransient } from '../calls/server-errors.ts';
+import { TemporalSideWorkflows } from '../calls/side-workflows.ts';
+import { type RetryPolicy, withRetries, sleep } from '../calls/with-retries.ts';
 
 // The server terminates a run at 50 MiB, and refuses signals to a run that has had 10,000. A job with a worker continues as new long before either limit; a
 // push must not kill one without a worker.

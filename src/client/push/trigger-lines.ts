@@ -4,7 +4,7 @@ import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
 import { misspeltInTrigger, type ReadTrigger, readTrigger } from '../../domain/trigger.ts';
-import { InvalidTrigger } from '../errors.ts';
+import { InvalidTrigger } from '../calls/errors.ts';
 
 /** Longest line read; a trigger has at most 64 KiB. */
 const MAX_LINE_BYTES = 1024 * 1024;

@@ -2,7 +2,7 @@ import type { MemberPage } from '../../contract/backfill.ts';
 import type { AddressedAnswer, AskingLetter, RedeliveryRefusal } from '../../contract/dead-letter.ts';
 import type { PackedTriggers, ProfileRef } from '../../contract/holder.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { type ReadRedelivery, readRedelivery } from '../dead-letter.ts';
+import { type ReadRedelivery, readRedelivery } from './dead-letter.ts';
 import { deliveryText, membershipText } from '../delivery-id.ts';
 import { undecodableReason } from '../errors.ts';
 import { instantOf, nextNanosecond, withOffset } from '../instant.ts';

@@ -21,10 +21,10 @@ import {
   JobRecoverable,
   remediesOf,
   RequestRefused,
-} from '../../client/errors.ts';
-import { describeLast, isOpen, isStopped } from '../../client/executions.ts';
+} from '../../client/calls/errors.ts';
+import { describeLast, isOpen, isStopped } from '../../client/calls/executions.ts';
 import type { ClientCore } from '../../client/core.ts';
-import { checkOptions } from '../../client/options.ts';
+import { checkOptions } from '../../client/calls/options.ts';
 import { prepare, type WholeJob, wholeJob } from '../../client/jobs/job-definition.ts';
 import { type FieldChange, isAboutFields, lossOf, refuseMoved, stillSentOf } from '../../client/jobs/edit-job.ts';
 import { destinationsIn, reachableJobs } from '../../client/jobs/job-list.ts';

@@ -116,8 +116,8 @@ async function runConsumer(
 ): Promise<void> {
   const taskQueue = configuredTaskQueue();
   const [connecting, asking, lists, senders, grouped, handovers, logs, servers] = await Promise.all([
-    import('../../client/connect.ts'),
-    import('../../client/temporal-problem.ts'),
+    import('../../client/calls/connect.ts'),
+    import('../../client/calls/temporal-problem.ts'),
     import('../../client/push/job-directory.ts'),
     import('../../client/push/signal-sender.ts'),
     import('../../client/push/job-pusher.ts'),

@@ -1,10 +1,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { JobNotFound, PushInterrupted } from '../../client/errors.ts';
+import { JobNotFound, PushInterrupted } from '../../client/calls/errors.ts';
 import type { JobDirectory } from '../../client/push/job-directory.ts';
-import { unless, withRetries } from '../../client/push/with-retries.ts';
+import { unless, withRetries } from '../../client/calls/with-retries.ts';
 import { hasEnded, publishList } from '../../client/push/publish.ts';
 import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
-import { isTransient } from '../../client/server-errors.ts';
+import { isTransient } from '../../client/calls/server-errors.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 
 /** Like the Temporal SDK's loggers. No field holds anything about a person. */

@@ -1,5 +1,5 @@
 import { Consumer, type GroupPartitionsAssigner, Producer } from '@platformatic/kafka';
-import { sleep } from '../../client/push/with-retries.ts';
+import { sleep } from '../../client/calls/with-retries.ts';
 import type { KafkaConfig } from './config.ts';
 import type { ConsumerLog } from './handover.ts';
 import {

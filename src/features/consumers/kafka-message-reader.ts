@@ -1,5 +1,5 @@
 import type { Consumer, KafkaRecord, RecordsBatch } from '@platformatic/kafka';
-import { InvalidTrigger } from '../../client/errors.ts';
+import { InvalidTrigger } from '../../client/calls/errors.ts';
 import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
 import { checked } from '../../client/push/push.ts';
 import type { Json } from '../../contract/trigger.ts';

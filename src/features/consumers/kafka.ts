@@ -1,6 +1,6 @@
 import { Consumer, ListOffsetTimestamps } from '@platformatic/kafka';
 import { Gauge } from 'prom-client';
-import { sleep } from '../../client/push/with-retries.ts';
+import { sleep } from '../../client/calls/with-retries.ts';
 import type { KafkaConfig } from './config.ts';
 import { ingestOf } from '../ingests/ingest.ts';
 import { codeOf } from '../../domain/errors.ts';

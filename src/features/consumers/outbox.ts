@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { Gauge } from 'prom-client';
-import { InvalidTrigger } from '../../client/errors.ts';
+import { InvalidTrigger } from '../../client/calls/errors.ts';
 import type { CheckedTrigger } from '../../client/push/job-pusher.ts';
 import { checked, createPushClock } from '../../client/push/push.ts';
 import type { OutboxConfig } from './config.ts';

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { NoDeliveryLog } from '../../client/errors.ts';
+import { NoDeliveryLog } from '../../client/calls/errors.ts';
 import { configuredDeliveryLog } from './config.ts';
 import { configuredPayloadKeys } from '../../config/file.ts';
 import { type DeliveryLogConfig, deliveryLogIn } from './config.ts';

@@ -1,6 +1,6 @@
 import { type Command, Option } from '@commander-js/extra-typings';
 import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
-import { DeliveryNotFound } from '../../client/errors.ts';
+import { DeliveryNotFound } from '../../client/calls/errors.ts';
 import { CSV_HEAD, csvLine } from './delivery-csv.ts';
 import type { DeliveryReader } from './delivery-reader.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';

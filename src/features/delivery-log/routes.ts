@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { DeliveryNotFound, NoDeliveryLog } from '../../client/errors.ts';
+import { DeliveryNotFound, NoDeliveryLog } from '../../client/calls/errors.ts';
 import type { JobClient } from '../../client/job-client.ts';
 import type { DeliveryFilter, LogGap } from '../../contract/delivery.ts';
 import { newestFirst } from '../../words/audit.ts';

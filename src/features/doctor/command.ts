@@ -17,7 +17,7 @@ Exit code 0: all is well, or nothing is worse than a warning. 1: something faile
   async run(_args, _options, { terminal, print }) {
     const taskQueue = configuredTaskQueue();
     const payloadKeys = configuredPayloadKeys();
-    const { loadConnectConfig } = await import('../../client/connect.ts');
+    const { loadConnectConfig } = await import('../../client/calls/connect.ts');
     const { connectAndFindHealth } = await import('./health.ts');
     const expiring = keyEnds(Object.entries(configuredApiKeys()).map(([name, { expires }]) => ({ name, expires })));
     const options = { taskQueue, connection: loadConnectConfig(), expiring };

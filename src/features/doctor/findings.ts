@@ -1,5 +1,5 @@
 import type { LastFailure } from '../../contract/job-status.ts';
-import type { WatchStatus } from '../watch/watch.ts';
+import type { WatchStatus } from '../watch/sandbox/watch.ts';
 import { definedOf } from '../../domain/json.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/text.ts';
 import { shellWord } from '../../domain/text.ts';

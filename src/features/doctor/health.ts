@@ -30,16 +30,16 @@ import {
 import { definedOf } from '../../domain/json.ts';
 import { ALERTS, alertsWorkflowId } from '../../domain/names.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
-import { pollersOf, taskFailureOf } from '../../client/asking.ts';
-import { addressOf, type ConnectConfig, connectClient } from '../../client/connect.ts';
-import { NoWorker, NotLetIn, ServerUnreachable, WorkerFailed } from '../../client/errors.ts';
-import { clientForLists, describeOpen, retentionMs } from '../../client/executions.ts';
-import { expiringOf } from '../../client/expiring.ts';
+import { pollersOf, taskFailureOf } from '../../client/calls/asking.ts';
+import { addressOf, type ConnectConfig, connectClient } from '../../client/calls/connect.ts';
+import { NoWorker, NotLetIn, ServerUnreachable, WorkerFailed } from '../../client/calls/errors.ts';
+import { clientForLists, describeOpen, retentionMs } from '../../client/calls/executions.ts';
+import { expiringOf } from '../../client/calls/expiring.ts';
 import { type JobSummary, listJobs, withNumbers } from '../../client/jobs/job-list.ts';
 import { missingSearchAttributes } from '../../client/jobs/search-attributes.ts';
 import { expiringLetters, LETTERS_WAIT } from '../../client/jobs/waiting-letters.ts';
 import { rpcWorkflowId, workerRpc } from '../../client/jobs/worker-rpc.ts';
-import { temporalProblem, type TemporalProblem } from '../../client/temporal-problem.ts';
+import { temporalProblem, type TemporalProblem } from '../../client/calls/temporal-problem.ts';
 import { Watches } from '../watch/watches.ts';
 
 /** Longest time for a check, in ms; for that of the jobs, of which there may be many. */

@@ -137,7 +137,7 @@ const CONNECT_MS = 1_000;
 async function unmatchedOf(triggers: readonly ShownTrigger[]): Promise<readonly string[] | undefined> {
   if (triggers.length === 0) return undefined;
   const [{ connectClient, loadConnectConfig }, { jobDirectory }] = await Promise.all([
-    import('../../client/connect.ts'),
+    import('../../client/calls/connect.ts'),
     import('../../client/push/job-directory.ts'),
   ]);
   try {

@@ -1,10 +1,10 @@
 import type { Client } from '@temporalio/client';
-import { isStopped } from '../../client/executions.ts';
+import { isStopped } from '../../client/calls/executions.ts';
 import { jobRuns } from '../../client/jobs/job-list.ts';
 import { quickStatus } from '../../client/jobs/job-service.ts';
 import { Watches } from '../watch/watches.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { WatchPhase } from '../watch/watch.ts';
+import type { WatchPhase } from '../watch/sandbox/watch.ts';
 
 export interface JobPollerOptions {
   readonly client: Client;

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { SliceKind } from '../../contract/slice.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
-import type { WatchPhase } from '../watch/watch.ts';
+import type { WatchPhase } from '../watch/sandbox/watch.ts';
 
 /** Numbers of a status that go up and down. */
 const GAUGES: readonly Measure[] = [

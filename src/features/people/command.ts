@@ -1,7 +1,7 @@
 import { People } from './people.ts';
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { PersonNotFound } from '../../client/errors.ts';
+import { PersonNotFound } from '../../client/calls/errors.ts';
 import type { JobClient } from '../../client/job-client.ts';
 import type { PersonInJob, PersonPlaces, RemovedLetters } from './people.ts';
 import type { Deed } from '../../contract/audit.ts';

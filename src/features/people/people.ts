@@ -8,16 +8,16 @@ import { instantOf } from '../../domain/instant.ts';
 import { definedOf } from '../../domain/json.ts';
 import { deadLetterWorkflowId } from '../../domain/names.ts';
 import { forgetUpdate } from '../../workflows/messages.ts';
-import { queryOf } from '../../client/dead-letter-filter.ts';
+import { queryOf } from '../../client/jobs/dead-letter-filter.ts';
 import type { Decided, DeadLetters } from '../../client/dead-letters.ts';
-import { clientForLists, retentionMs } from '../../client/executions.ts';
-import { runsOf } from '../../client/history/attempts.ts';
+import { clientForLists, retentionMs } from '../../client/calls/executions.ts';
+import { runsOf } from '../../client/jobs/attempts.ts';
 import { standingOf, trace } from '../trace/trace.ts';
 import { updateJob } from '../../client/jobs/job-service.ts';
 import { missingSearchAttributes } from '../../client/jobs/search-attributes.ts';
 import type { ClientCore } from '../../client/core.ts';
-import type { DeedOptions } from '../../client/options.ts';
-import { GRPC, grpcCode } from '../../client/server-errors.ts';
+import type { DeedOptions } from '../../client/calls/options.ts';
+import { GRPC, grpcCode } from '../../client/calls/server-errors.ts';
 
 /** A job that has a person in its histories, or triggers of the person that wait. */
 export interface PersonInJob {

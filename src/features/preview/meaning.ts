@@ -1,7 +1,7 @@
 import type { Sample, SampleAnswer } from './sample.ts';
 import { retryDelaysMs } from '../../domain/retry.ts';
 import { duration } from '../../domain/text.ts';
-import type { AttemptVerdict } from '../../domain/verdict.ts';
+import type { AttemptVerdict } from '../../contract/verdict.ts';
 
 /** Says how often, and for how long, a job would retry. */
 function again({ retryFor }: Pick<Sample, 'retryFor'>): string {

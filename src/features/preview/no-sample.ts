@@ -1,4 +1,4 @@
-import { TriggersError } from '../../client/errors.ts';
+import { TriggersError } from '../../client/calls/errors.ts';
 import type { Remedy } from '../../contract/remedy.ts';
 import type { SampleProblem } from './sample.ts';
 

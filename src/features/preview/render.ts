@@ -3,7 +3,8 @@ import type { Answers } from '../../contract/answers.ts';
 import { indentedJson } from '../../words/indented-json.ts';
 import { duration, printable } from '../../domain/text.ts';
 import { meaningOf } from './meaning.ts';
-import { type AttemptVerdict, failureInWords, verdictOf } from '../../domain/verdict.ts';
+import { failureInWords, verdictOf } from '../../domain/verdict.ts';
+import type { AttemptVerdict } from '../../contract/verdict.ts';
 import { plain, type Terminal } from '../../cli/terminal.ts';
 import { count, field, wrap } from '../../cli/text.ts';
 

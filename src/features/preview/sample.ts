@@ -1,4 +1,4 @@
-import type { AttemptVerdict } from '../../domain/verdict.ts';
+import type { AttemptVerdict } from '../../contract/verdict.ts';
 import type { Answers } from '../../contract/answers.ts';
 import type { Audience } from '../../contract/audience.ts';
 import type { ShownRequest } from '../../contract/delivery.ts';

@@ -1,4 +1,4 @@
-import { ProblemsError, TriggersError } from '../../client/errors.ts';
+import { ProblemsError, TriggersError } from '../../client/calls/errors.ts';
 import type { Problem } from '../../contract/export-job.ts';
 import { counted } from '../../domain/text.ts';
 import type { DifferenceCounts } from './difference.ts';

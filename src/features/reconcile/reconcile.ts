@@ -6,9 +6,9 @@ import { backfillUpdate } from '../../workflows/messages.ts';
 import type { ClientCore } from '../../client/job-client.ts';
 import { updateJob } from '../../client/jobs/job-service.ts';
 import { statusOf } from '../../client/jobs/stopped-jobs.ts';
-import { deed, count } from '../../client/kinds.ts';
-import { InvalidRequest } from '../../client/errors.ts';
-import { checkOptions, type DeedOptions } from '../../client/options.ts';
+import { deed, count } from '../../client/calls/kinds.ts';
+import { InvalidRequest } from '../../client/calls/errors.ts';
+import { checkOptions, type DeedOptions } from '../../client/calls/options.ts';
 import { differenceId, flag, record } from '../../domain/kinds.ts';
 import { forget } from './compare.ts';
 

@@ -1,4 +1,4 @@
-import { TriggersError } from '../../client/errors.ts';
+import { TriggersError } from '../../client/calls/errors.ts';
 
 /** The job ended normally and keeps nothing. */
 export class NothingToRecover extends TriggersError {

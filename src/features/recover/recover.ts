@@ -9,15 +9,15 @@ import { recoverJob } from '../../domain/job/recovering.ts';
 import { type CarriedJob, carryJob } from '../../domain/job/carrying.ts';
 import type { DispatcherState } from '../../domain/job/state.ts';
 import { backfillWorkflowId, holderWorkflow, holderWorkflowId } from '../../domain/names.ts';
-import { settled } from '../../client/asking.ts';
-import { JobAlreadyRunning, JobKept } from '../../client/errors.ts';
-import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped } from '../../client/executions.ts';
+import { settled } from '../../client/calls/asking.ts';
+import { JobAlreadyRunning, JobKept } from '../../client/calls/errors.ts';
+import { describeOpen, endedAs, endedFromOutside, isOpen, isStopped } from '../../client/calls/executions.ts';
 import type { ClientCore } from '../../client/core.ts';
-import { checkOptions, type DeedOptions } from '../../client/options.ts';
+import { checkOptions, type DeedOptions } from '../../client/calls/options.ts';
 import { describeExecution, ofJob, queryStatus, startJobWorkflow } from '../../client/jobs/job-service.ts';
-import { TemporalSideWorkflows } from '../../client/side-workflows.ts';
-import { readEndedRun, remainsOf } from '../../client/history/ended-run.ts';
-import { call, deed } from '../../client/kinds.ts';
+import { TemporalSideWorkflows } from '../../client/calls/side-workflows.ts';
+import { readEndedRun, remainsOf } from '../../client/jobs/ended-run.ts';
+import { call, deed } from '../../client/calls/kinds.ts';
 
 export interface RecoverOptions extends DeedOptions {
   /** Called when it must wait for requests of the ended run, with the end of the wait in epoch ms. */

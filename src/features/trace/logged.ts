@@ -6,7 +6,7 @@ import { definedOf } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { knowsPerson } from './person-trace.ts';
 import type { ClientCore } from '../../client/core.ts';
-import { checkOptions, OPTIONS } from '../../client/options.ts';
+import { checkOptions, OPTIONS } from '../../client/calls/options.ts';
 import type { ListedRun } from '../../client/jobs/job-list.ts';
 import { describeExecution } from '../../client/jobs/job-service.ts';
 import {

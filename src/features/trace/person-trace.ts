@@ -1,4 +1,4 @@
-import type { JobFact } from '../../client/history/job-fact.ts';
+import type { JobFact } from '../../client/calls/job-fact.ts';
 import type { Audience } from '../../contract/audience.ts';
 import type { DeadLetter, RedeliveryAnswer, RedeliveryRefusal } from '../../contract/dead-letter.ts';
 import type {
@@ -11,7 +11,7 @@ import type {
 } from './events.ts';
 import type { SliceTrigger } from '../../contract/slice.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
-import { readRedelivery } from '../../domain/dead-letter.ts';
+import { readRedelivery } from '../../domain/job/dead-letter.ts';
 import { deliveryId } from '../../domain/delivery-id.ts';
 import { instantOf } from '../../domain/instant.ts';
 import { isMemberPage } from '../../domain/job/arriving.ts';

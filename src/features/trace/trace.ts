@@ -1,4 +1,4 @@
-import type { JobFact } from '../../client/history/job-fact.ts';
+import type { JobFact } from '../../client/calls/job-fact.ts';
 import type { PersonAnswer, PersonOverflow, PersonStanding, WaitingTrigger } from '../../contract/person-standing.ts';
 import type { Client } from '@temporalio/client';
 import type { DeadLetterEnd } from '../../contract/dead-letter.ts';
@@ -10,19 +10,19 @@ import { deadLetterWorkflowId, holderWorkflowId, jobIdOf, jobWorkflowId } from '
 import { knowsPerson, PersonTrace, type Traced } from './person-trace.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { personQuery } from '../../workflows/messages.ts';
-import { ask } from '../../client/asking.ts';
+import { ask } from '../../client/calls/asking.ts';
 import { DeadLetters } from '../../client/dead-letters.ts';
-import { JobNotFound, NoWorker, WorkerFailed } from '../../client/errors.ts';
-import { endedAs, isOpen, isStopped } from '../../client/executions.ts';
+import { JobNotFound, NoWorker, WorkerFailed } from '../../client/calls/errors.ts';
+import { endedAs, isOpen, isStopped } from '../../client/calls/executions.ts';
 import { type ListedRun, newestRuns } from '../../client/jobs/job-list.ts';
 import { describeExecution } from '../../client/jobs/job-service.ts';
-import { GRPC, grpcCode, isShapeFault } from '../../client/server-errors.ts';
-import { type JobRunTimes, runsOf } from '../../client/history/attempts.ts';
-import { runFacts } from '../../client/events.ts';
+import { GRPC, grpcCode, isShapeFault } from '../../client/calls/server-errors.ts';
+import { type JobRunTimes, runsOf } from '../../client/jobs/attempts.ts';
+import { runFacts } from '../../client/calls/events.ts';
 import type { PackedTriggers } from '../../contract/holder.ts';
 import { type PersonTrigger, unpackTriggers } from '../../domain/job/queue/chain.ts';
 import { definedOf, isRecord } from '../../domain/json.ts';
-import { TemporalSideWorkflows } from '../../client/side-workflows.ts';
+import { TemporalSideWorkflows } from '../../client/calls/side-workflows.ts';
 
 /** Enough for events that a history records late because the workflow was busy. */
 const WINDOW = 1_000;

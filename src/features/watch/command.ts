@@ -1,7 +1,7 @@
 import { Watches } from './watches.ts';
 import { definedOf } from '../../domain/json.ts';
 import type { DeedOptions, JobClient } from '../../client/job-client.ts';
-import type { WatchOptionsInput, WatchStatus } from './watch.ts';
+import type { WatchOptionsInput, WatchStatus } from './sandbox/watch.ts';
 import { LONGEST_WATCH_MS, SHORTEST_WATCH_MS } from '../../contract/duration.ts';
 import { counted, duration, printable } from '../../domain/text.ts';
 import { confirmLoss } from '../../cli/ask.ts';

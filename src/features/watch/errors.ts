@@ -1,5 +1,5 @@
 import type { Problem } from '../../contract/export-job.ts';
-import { InvalidRequest, TriggersError } from '../../client/errors.ts';
+import { InvalidRequest, TriggersError } from '../../client/calls/errors.ts';
 
 /** The watch is wrong, its audience is not known, or the worker has no folder for it; nothing was started or changed. */
 export class InvalidWatch extends InvalidRequest {

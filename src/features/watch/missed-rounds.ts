@@ -1,7 +1,7 @@
 import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { LostRounds } from './watch.ts';
+import type { LostRounds } from './sandbox/watch.ts';
 import { isSame, readSummed, sumOf, writeSummed } from '../../snapshots/member-files.ts';
 
 /** A round that jobs have missed. Its changes are in a separate file beside it. */

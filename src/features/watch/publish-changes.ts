@@ -4,7 +4,7 @@ import { appendFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { EventTrigger, TriggerEvent } from '../../contract/trigger.ts';
-import type { PublishReport } from './watch.ts';
+import type { PublishReport } from './sandbox/watch.ts';
 import { withOffset } from '../../domain/instant.ts';
 import { beating } from '../../activities/beating.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
@@ -23,7 +23,7 @@ import {
   STAYED,
   writeSummed,
 } from '../../snapshots/member-files.ts';
-import type { WatchActivities } from './ports.ts';
+import type { WatchActivities } from './sandbox/ports.ts';
 
 /** Often enough that little is repeated after a crash. */
 const SAVE_EVERY_MS = 1_000;

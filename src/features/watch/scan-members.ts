@@ -2,7 +2,7 @@ import { BUCKETS, differenceOf } from '../../snapshots/comparing.ts';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Problem } from '../../contract/export-job.ts';
-import type { ScanReport, ScanRequest } from './watch.ts';
+import type { ScanReport, ScanRequest } from './sandbox/watch.ts';
 import type { AudienceSource } from '../../activities/audience-source.ts';
 import { resolveAudience } from '../../activities/prepare-job.ts';
 import {
@@ -16,7 +16,7 @@ import {
 } from '../../snapshots/member-files.ts';
 import { alive } from '../../activities/beating.ts';
 import { writeMembers } from '../../snapshots/reading.ts';
-import type { WatchActivities } from './ports.ts';
+import type { WatchActivities } from './sandbox/ports.ts';
 
 const NO_FOLDER: Problem = {
   field: 'watch.folder',

@@ -1,7 +1,8 @@
 import { InvalidWatch, WatchNotFound } from './errors.ts';
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Audience, AudienceListing } from '../../contract/audience.ts';
-import { checkWatchOptions, type WatchOptionsInput, type WatchState, type WatchStatus } from './watch.ts';
+import type { WatchOptionsInput, WatchState, WatchStatus } from './sandbox/watch.ts';
+import { checkWatchOptions } from './watch-options.ts';
 import { isRecord } from '../../domain/json.ts';
 import { names } from '../../domain/kinds.ts';
 import { AUDIENCE_ID, WATCH_AUDIENCE, watchWorkflowId } from '../../domain/names.ts';
@@ -15,14 +16,14 @@ import {
   watchStatusQuery,
 } from './sandbox/messages.ts';
 import type { By } from '../../contract/audit.ts';
-import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../../client/asking.ts';
-import { clientForLists, describeLast, isOpen } from '../../client/executions.ts';
-import { AudienceMoved, NoWorker, WorkerFailed } from '../../client/errors.ts';
+import { ANSWER_MS, ask, type Commanded, executeUpdate, settled } from '../../client/calls/asking.ts';
+import { clientForLists, describeLast, isOpen } from '../../client/calls/executions.ts';
+import { AudienceMoved, NoWorker, WorkerFailed } from '../../client/calls/errors.ts';
 import { workerRpc } from '../../client/jobs/worker-rpc.ts';
 import type { ClientCore } from '../../client/core.ts';
-import type { DeedOptions } from '../../client/options.ts';
-import { GRPC, grpcCode, isTransient } from '../../client/server-errors.ts';
-import { PREPARE_WATCH } from './ports.ts';
+import type { DeedOptions } from '../../client/calls/options.ts';
+import { GRPC, grpcCode, isTransient } from '../../client/calls/server-errors.ts';
+import { PREPARE_WATCH } from './sandbox/ports.ts';
 
 /** A watch as the list shows it. */
 export interface WatchSummary {

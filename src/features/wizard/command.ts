@@ -7,7 +7,7 @@ import { UsageError } from '../../cli/exit-code.ts';
 import { startedLines, problemLines } from '../../cli/render-jobs.ts';
 import { sentences, count, field, withRemedies } from '../../cli/text.ts';
 import { writeNewFile } from '../../cli/files.ts';
-import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, TriggersError } from '../../client/errors.ts';
+import { InvalidJob, JobAlreadyRunning, JobKept, JobRecoverable, TriggersError } from '../../client/calls/errors.ts';
 import type {
   AudienceList,
   AuthorizationListing,

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { QueryNotRegisteredError } from '@temporalio/client';
 import { queryQuickly } from '../../../src/client/jobs/job-service.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
+import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import { EVENTS_AHEAD } from '../../../src/domain/errors.ts';
 import { statusQuery } from '../../../src/workflows/messages.ts';
 import { clientWith } from '../an-easy-worker.ts';

@@ -6,7 +6,7 @@ import { type JobSummary, listJobs, withNumbers } from '../../../src/client/jobs
 import { EXPORT_JOB, jobWorkflowId } from '../../../src/domain/names.ts';
 import { aBackfill, aStatus } from '../../cli/a-status.ts';
 import { withBackfillTrouble } from '../../../src/client/jobs/stopped-jobs.ts';
-import { GRPC, grpcCode } from '../../../src/client/server-errors.ts';
+import { GRPC, grpcCode } from '../../../src/client/calls/server-errors.ts';
 import type { BackfillStatus } from '../../../src/contract/job-status.ts';
 import { payloadConverter } from '../../../src/temporal/payload-converter.ts';
 import { clientWith } from '../an-easy-worker.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Client } from '@temporalio/client';
 import { lettersInStatus, ownLetters } from '../../../src/client/jobs/waiting-letters.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
+import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import { serverError } from '../recorded-job.ts';
 
 test('a server that is too busy to count dead letters is not taken for one that knows of none', async () => {

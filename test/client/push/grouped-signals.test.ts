@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
+import { JobNotRunning, PushInterrupted } from '../../../src/client/calls/errors.ts';
 import { GroupedSignals, type CheckedTrigger } from '../../../src/client/push/job-pusher.ts';
 import { SIGNAL_BYTES } from '../../../src/client/push/signal-sender.ts';
 import { checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
+import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import { profileHolderName, spilledRun, triggerRun } from '../../../src/domain/trigger-run.ts';
 import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
 import { always } from '../../support/properties.ts';

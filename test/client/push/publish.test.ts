@@ -1,10 +1,10 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
-import { InvalidTrigger, JobNotRunning, PublishInterrupted } from '../../../src/client/errors.ts';
+import { InvalidTrigger, JobNotRunning, PublishInterrupted } from '../../../src/client/calls/errors.ts';
 import { JobDirectory, type ListedJob } from '../../../src/client/push/job-directory.ts';
 import { JobPusher } from '../../../src/client/push/job-pusher.ts';
 import { type OpenPusher, type PublishProgress, publishTo } from '../../../src/client/push/publish.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
+import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
+import { deadLetterOf, redeliveryOf } from '../../../src/domain/job/dead-letter.ts';
 import { loseSlice } from '../../../src/domain/job/settling.ts';
 import { laneOf, nextAttempt } from '../../../src/domain/slice.ts';
 import { AJob } from './a-job.ts';

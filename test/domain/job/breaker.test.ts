@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
-import type { Verdict } from '../../../src/domain/verdict.ts';
+import type { Verdict } from '../../../src/contract/verdict.ts';
 
 const PERMITS = 8;
 const NO_SPREAD = 0.5;

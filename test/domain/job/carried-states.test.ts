@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import type { DeadLetter } from '../../../src/contract/dead-letter.ts';
 import type { PackedTriggers } from '../../../src/contract/holder.ts';
-import type { WatchState } from '../../../src/features/watch/watch.ts';
-import { describeDeadLetter, redeliveryOf } from '../../../src/domain/dead-letter.ts';
+import type { WatchState } from '../../../src/features/watch/sandbox/watch.ts';
+import { describeDeadLetter, redeliveryOf } from '../../../src/domain/job/dead-letter.ts';
 import { NewerState } from '../../../src/domain/errors.ts';
 import { operateBackfill, resumeJob, runAgain } from '../../../src/domain/job/operating.ts';
 import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../../../src/domain/job/carrying.ts';

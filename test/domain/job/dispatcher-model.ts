@@ -3,7 +3,7 @@ import type { SliceRun } from '../../../src/contract/attempt.ts';
 import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
-import { deadLetterOf, redeliveryOf } from '../../../src/domain/dead-letter.ts';
+import { deadLetterOf, redeliveryOf } from '../../../src/domain/job/dead-letter.ts';
 import {
   admit,
   admitPage,

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { admitRedelivery } from '../../../src/domain/job/arriving.ts';
 import { Breaker, UNPROVEN } from '../../../src/domain/job/throttles/breaker.ts';
-import { deadLetterOf } from '../../../src/domain/dead-letter.ts';
+import { deadLetterOf } from '../../../src/domain/job/dead-letter.ts';
 import { forgetPerson, pauseJob, resumeJob, stopJob } from '../../../src/domain/job/operating.ts';
 import { RETRY_DELAYS_MS } from '../../../src/domain/retry.ts';
 import { statusRows } from '../../../src/words/status-rows.ts';

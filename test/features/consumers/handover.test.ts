@@ -1,5 +1,5 @@
 import { describe, expect, jest, test } from '@jest/globals';
-import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../../src/client/errors.ts';
+import { JobFull, JobNotFound, JobNotRunning, PushInterrupted } from '../../../src/client/calls/errors.ts';
 import { JobDirectory } from '../../../src/client/push/job-directory.ts';
 import type { CheckedTrigger } from '../../../src/client/push/job-pusher.ts';
 import { checked, createPushClock } from '../../../src/client/push/push.ts';

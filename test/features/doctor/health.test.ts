@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { WorkerFailed } from '../../../src/client/errors.ts';
+import { WorkerFailed } from '../../../src/client/calls/errors.ts';
 import { readWorkerHealth } from '../../../src/features/doctor/health.ts';
 import { workerFindings } from '../../../src/features/doctor/findings.ts';
 

@@ -5,7 +5,7 @@ import { afterEach, expect, jest, test } from '@jest/globals';
 import { request } from 'undici';
 import type { Api } from '../../../src/app/api.ts';
 import type { CompareOptions } from '../../../src/features/reconcile/compare.ts';
-import { JobNotFound, OutcomeUnknown } from '../../../src/client/errors.ts';
+import { JobNotFound, OutcomeUnknown } from '../../../src/client/calls/errors.ts';
 import type { Difference, ExportJobs } from '../../../src/app/export-jobs.ts';
 import { until } from '../../support/patience.ts';
 import { apiWithoutTemporal, askOf, timersThatHold } from '../../api/an-api.ts';

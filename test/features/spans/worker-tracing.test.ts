@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { deliveryId, rootSpanId } from '../../../src/domain/delivery-id.ts';
 import { WorkerTracing } from '../../../src/features/spans/worker-tracing.ts';
 import { trigger, VIP } from '../../activities/a-slice.ts';
-import { aDeadLetter } from '../../domain/a-dead-letter.ts';
+import { aDeadLetter } from '../../domain/job/a-dead-letter.ts';
 import { type Collector, startCollector } from './a-collector.ts';
 import { SETTINGS } from '../../support/delivery-settings.ts';
 

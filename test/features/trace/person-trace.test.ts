@@ -1,4 +1,4 @@
-import type { JobFact } from '../../../src/client/history/job-fact.ts';
+import type { JobFact } from '../../../src/client/calls/job-fact.ts';
 import { expect, test } from '@jest/globals';
 import type { RedeliveryRefusal } from '../../../src/contract/dead-letter.ts';
 import type { SliceReport, SliceTrigger } from '../../../src/contract/slice.ts';
@@ -6,7 +6,7 @@ import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { PersonTrace } from '../../../src/features/trace/person-trace.ts';
 import { readReport } from '../../../src/domain/slice.ts';
 import { packTriggers } from '../../../src/domain/job/queue/chain.ts';
-import { aDeadLetter } from '../../domain/a-dead-letter.ts';
+import { aDeadLetter } from '../../domain/job/a-dead-letter.ts';
 import { AJob } from '../../domain/job/a-job.ts';
 import { AUDIENCES, jobRecord } from '../../domain/job/a-record.ts';
 

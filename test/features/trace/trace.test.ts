@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { QueryNotRegisteredError } from '@temporalio/client';
 import { standingOf } from '../../../src/features/trace/trace.ts';
 import type { ListedRun } from '../../../src/client/jobs/job-list.ts';
-import { GRPC } from '../../../src/client/server-errors.ts';
+import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import { clientWith } from '../../client/an-easy-worker.ts';
 
 const RUN = { runId: 'r', taskQueue: 'q', status: { code: 1, name: 'RUNNING' }, memo: {} };

@@ -5,7 +5,12 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import type { FoundSubscribers, Subscribers } from '../../../src/features/watch/publish-changes.ts';
 import { createWatchActivities } from '../../../src/app/activities.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
-import type { ConfirmedChanges, PublishReport, ScanReport, ScanRequest } from '../../../src/features/watch/watch.ts';
+import type {
+  ConfirmedChanges,
+  PublishReport,
+  ScanReport,
+  ScanRequest,
+} from '../../../src/features/watch/sandbox/watch.ts';
 import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
 import { createListMembers } from '../../../src/activities/list-members.ts';
-import { openFileSource } from '../../../src/sources/file.ts';
+import { openFileSource } from '../../../src/sources/file/source.ts';
 import type { AudienceSource } from '../../../src/activities/audience-source.ts';
 import { VIP, WatchLab } from '../../features/watch/a-watch.ts';
 import { until } from '../../support/patience.ts';

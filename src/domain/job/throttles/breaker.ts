@@ -2,7 +2,8 @@ import type { LastFailure } from '../../../contract/job-status.ts';
 import { instantOf } from '../../instant.ts';
 import { spread } from '../../retry.ts';
 import { shownCount } from '../../text.ts';
-import { ROW_LIMITS, VERDICTS, type Verdict, failureInWords, judge } from '../../verdict.ts';
+import { ROW_LIMITS, VERDICTS, failureInWords, judge } from '../../verdict.ts';
+import type { Verdict } from '../../../contract/verdict.ts';
 
 /** If half of this many last first attempts failed, it opens as after a row of failures (`ROW_LIMITS`). */
 const WINDOW = 20;

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { WatchSummary } from '../watches.ts';
-import type { WatchOptions, WatchStatus } from '../watch.ts';
+import type { WatchOptions, WatchStatus } from '../sandbox/watch.ts';
 import { counted, duration, printable, shownCount } from '../../../domain/text.ts';
 import { shellWord } from '../../../domain/text.ts';
 import { stopLoss, watchRows } from '../sandbox/rows.ts';

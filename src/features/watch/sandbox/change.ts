@@ -3,7 +3,7 @@ import { unknownKeys } from '../../../contract/nearest-key.ts';
 import { definedOf, isRecord } from '../../../domain/json.ts';
 import { flag, type Kind, whole, wrongValues } from '../../../domain/kinds.ts';
 import { hasSurplus, objectOf, readingOf, refused, type RequestReading } from '../../../domain/requests.ts';
-import type { WatchChange } from '../watch.ts';
+import type { WatchChange } from './watch.ts';
 
 const WATCH_CHANGE: Readonly<Record<keyof WatchChange, Kind>> = {
   everyMs: whole(SHORTEST_WATCH_MS, LONGEST_WATCH_MS),

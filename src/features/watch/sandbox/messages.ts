@@ -1,6 +1,6 @@
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { By } from '../../../contract/audit.ts';
-import type { WatchChange, WatchStatus } from '../watch.ts';
+import type { WatchChange, WatchStatus } from './watch.ts';
 
 // The public messages of a watch. Each update answers at once with its new status, and may be told who asks as its second argument.
 

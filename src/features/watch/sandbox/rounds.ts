@@ -1,5 +1,5 @@
 import type { Alert } from '../../../contract/alert.ts';
-import type { ScanReport, WatchAlerts, WatchOptions, WatchPhase, WatchState, WatchStatus } from '../watch.ts';
+import type { ScanReport, WatchAlerts, WatchOptions, WatchPhase, WatchState, WatchStatus } from './watch.ts';
 import { type Instant, instantOf, nextNanosecond } from '../../../domain/instant.ts';
 import { shownCount, shownTime } from '../../../domain/text.ts';
 import { isTooLarge } from '../../../snapshots/comparing.ts';

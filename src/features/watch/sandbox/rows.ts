@@ -1,4 +1,4 @@
-import type { WatchPhase, WatchStatus } from '../watch.ts';
+import type { WatchPhase, WatchStatus } from './watch.ts';
 import { counted, duration, printableReason, shownCount, shownTime } from '../../../domain/text.ts';
 import { detailsTable } from '../../../domain/workflow-visibility.ts';
 import { type StatusRow, toneOf } from '../../../words/status-rows.ts';

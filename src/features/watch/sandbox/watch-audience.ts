@@ -22,12 +22,12 @@ import type {
   WatchPhase,
   WatchState,
   WatchStatus,
-} from '../watch.ts';
+} from './watch.ts';
 import { refuseNewer } from '../../../domain/errors.ts';
 import { readBy, readNothing, takeBy } from '../../../domain/requests.ts';
 import { describeWatch, mayBePublished, nextRoundAt, retryAfterMs, roundInstant, watchAlerts } from './rounds.ts';
 import { readWatchChange } from './change.ts';
-import type { WatchActivities } from '../ports.ts';
+import type { WatchActivities } from './ports.ts';
 import { watchDetails } from './rows.ts';
 import { answerQuery, answerUpdate, readOrRefuse } from '../../../workflows/answering.ts';
 import { Asker, tellDeed } from '../../../workflows/deeds.ts';

@@ -1,6 +1,7 @@
 import { bucketOf, BUCKETS, differenceOf, isTooLarge } from '../../../../src/snapshots/comparing.ts';
 import { expect, test } from '@jest/globals';
-import { checkWatchOptions, type ScanReport, type WatchState } from '../../../../src/features/watch/watch.ts';
+import type { ScanReport, WatchState } from '../../../../src/features/watch/sandbox/watch.ts';
+import { checkWatchOptions } from '../../../../src/features/watch/watch-options.ts';
 import {
   describeWatch,
   mayBePublished,
