@@ -249,6 +249,7 @@ const TEMPORAL = ['@temporalio/client', '@temporalio/common', '@temporalio/activ
 const USUAL = ['node', 'zod', 'fastify', ...COMMANDER, ...TEMPORAL];
 
 const FEATURES = Object.fromEntries([
+  feature('alerts', 'alerts: logged, queued, and sent to a webhook of the operators', [], ['node', ...TEMPORAL]),
   feature('apply', 'job files of a folder, and what makes the running jobs match them', [], USUAL),
   feature(
     'consumers',
@@ -262,7 +263,7 @@ const FEATURES = Object.fromEntries([
     [],
     [...USUAL, 'pg', 'pg-copy-streams', 'libsql', 'undici'],
   ),
-  feature('doctor', 'what is wrong with an installation, and what to do', ['watch'], USUAL),
+  feature('doctor', 'what is wrong with an installation, and what to do', ['alerts', 'watch'], USUAL),
   feature('ingests', 'what other systems send, read as changes; signatures; expressions', [], [...USUAL, 'jsonata']),
   feature('local', 'what stands in for the outside world: a Temporal server, a receiver', [], ['node']),
   feature('metrics', 'metrics for Prometheus', ['watch'], ['node', 'zod', 'prom-client']),

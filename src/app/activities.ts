@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
-import { type AlertDependencies, createRaiseAlerts, createSendAlert } from '../activities/alerts.ts';
+import { type AlertDependencies, createRaiseAlerts, createSendAlert } from '../features/alerts/activities.ts';
 import { beating } from '../activities/beating.ts';
 import { calendarOf } from '../activities/calendar.ts';
 import { createDeliver, type DeliverDependencies } from '../activities/deliver.ts';
@@ -24,6 +24,7 @@ import {
 } from '../features/watch/publish-changes.ts';
 import { createPrepareWatch, createScanMembers, type WatchDependencies } from '../features/watch/scan-members.ts';
 import { audienceFolder } from '../snapshots/member-files.ts';
+import type { AlertActivities } from '../features/alerts/sandbox/ports.ts';
 import type { DoctorActivities } from '../features/doctor/ports.ts';
 import type { PreviewActivities } from '../features/preview/ports.ts';
 import type { ReconcileActivities } from '../features/reconcile/ports.ts';
@@ -46,6 +47,7 @@ export interface ActivityDependencies
 
 /** The activities of the machine and of all features. */
 export type AllActivities = Activities &
+  AlertActivities &
   DoctorActivities &
   PreviewActivities &
   ReconcileActivities &

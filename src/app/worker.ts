@@ -15,10 +15,12 @@ import { type ActivityDependencies, createActivities } from './activities.ts';
 import { temporalPorts, type TemporalPorts } from '../worker/temporal-ports.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { describeWorker } from '../worker/describe-worker.ts';
-import { OutsideAlerts } from '../worker/outside-alerts.ts';
+import { OutsideAlerts } from '../features/alerts/outside-alerts.ts';
 import { temporalProblem, hasNamespace, notLetIn } from '../client/calls/temporal-problem.ts';
 import type { RaisedAlert } from '../contract/alert.ts';
-import { alertsWorkflowId, WORKER_RPC } from '../domain/names.ts';
+import { WORKER_RPC } from '../domain/names.ts';
+import { alertsWorkflowId } from '../features/alerts/sandbox/ports.ts';
+import { alertQueue } from '../features/alerts/queue-alerts.ts';
 import type { DeliveryLog } from '../activities/slice-telemetry.ts';
 import type { WorkerSinks } from '../contract/ports.ts';
 import { NamespaceNotFoundError, type DataConverter } from '@temporalio/common';
@@ -37,7 +39,7 @@ import { pollersOf } from '../client/calls/asking.ts';
 import { deliveryLogOf } from '../features/delivery-log/slice-rows.ts';
 import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
 import { trustedAuthorities } from '../network/tls.ts';
-import type { AlertSettings } from '../activities/alerts.ts';
+import type { AlertSettings } from '../features/alerts/activities.ts';
 import { SLICES } from '../domain/limits.ts';
 import { TEMPLATED_SHAPES } from '../features/templates/shapes.ts';
 import { TemporalSubscribers } from '../features/watch/subscribers.ts';
@@ -151,6 +153,7 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   const dependencies: ActivityDependencies = {
     ...world,
     ...temporalPorts(client, taskQueue),
+    queueAlerts: alertQueue(client, taskQueue),
     subscribers: new TemporalSubscribers(client, taskQueue),
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
     describeWorker: async () =>
@@ -199,8 +202,8 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   };
 }
 
-function missingKeysOf({ alerts, sideWorkflows }: ActivityDependencies): MissingKeys {
-  const raise = (raised: RaisedAlert) => sideWorkflows.queueAlerts(alertsWorkflowId(raised), [raised]);
+function missingKeysOf({ alerts, queueAlerts }: ActivityDependencies): MissingKeys {
+  const raise = (raised: RaisedAlert) => queueAlerts(alertsWorkflowId(raised), [raised]);
   return new MissingKeys({ log: Runtime.instance().logger, raise: alerts === undefined ? undefined : raise });
 }
 
@@ -274,7 +277,7 @@ async function openedSource(opened: OpenResources, { config, source }: StartWork
 
 type World = Omit<
   ActivityDependencies,
-  keyof TemporalPorts | 'subscribers' | 'missingSearchAttributes' | 'describeWorker'
+  keyof TemporalPorts | 'queueAlerts' | 'subscribers' | 'missingSearchAttributes' | 'describeWorker'
 > &
   Required<Pick<ReadinessOptions, 'logProblem'>> & { readonly authorizations: ConfiguredAuthorizations };
 

@@ -8,7 +8,7 @@ import { detailsOf } from '../words/status-rows.ts';
 import { exportingJobs } from '../workflows/export-job.ts';
 import { askingWorkers } from '../workflows/worker-rpc.ts';
 
-export { alerts } from '../workflows/alerts.ts';
+export { alerts } from '../features/alerts/sandbox/alerts.ts';
 export { backfill } from '../workflows/backfill.ts';
 export { deadLetter } from '../workflows/dead-letter.ts';
 export { holder } from '../workflows/holder.ts';

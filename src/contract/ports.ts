@@ -95,8 +95,6 @@ export interface Activities {
    * Calling it again changes nothing while they are under way; later, they are sent again with the same ids.
    */
   raiseAlerts(alerts: readonly RaisedAlert[]): Promise<void>;
-  /** Sends one alert to the webhook of this worker. Fails unless it was accepted. */
-  sendAlert(alert: RaisedAlert): Promise<void>;
   /** Whether a person is in an audience now, according to the source. */
   isMember(audience: string, user: string): Promise<boolean>;
 }
@@ -143,8 +141,6 @@ export type WorkerSinks = {
 /** The workflows beside jobs, as activities reach them. Every method may be called again after its answer was lost. */
 export interface SideWorkflows {
   start(workflow: SideWorkflow): Promise<void>;
-  /** Signals alerts to the workflow with this id that sends them in turn, and starts it where it does not run. */
-  queueAlerts(workflowId: string, alerts: readonly RaisedAlert[]): Promise<void>;
   /** The argument that it was started with, also after its end; undefined when the server knows no such workflow (any more). */
   inputOf(workflowId: string): Promise<unknown>;
   /** Tells a dead letter whether its job accepted it; ignores one that is not running. */

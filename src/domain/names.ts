@@ -1,4 +1,3 @@
-import type { RaisedAlert } from '../contract/alert.ts';
 import type { Audience } from '../contract/audience.ts';
 import type { SpilledProfiles, PackedTriggers } from '../contract/holder.ts';
 
@@ -15,9 +14,6 @@ export const WATCH_AUDIENCE = 'watchAudience';
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides what to do with it. */
 export const DEAD_LETTER = 'deadLetter';
-
-/** Sends the alerts of one job, one after the other, however long their webhook is down. */
-export const ALERTS = 'alerts';
 
 /** The task queue on which jobs and workers meet, by default. */
 export const DEFAULT_TASK_QUEUE = 'audience-triggers';
@@ -121,11 +117,6 @@ export function deadLetterIdOf(id: string): string {
 /** The id by which people refer to a dead letter. @param redeliveries how many it had before; `%` in a pattern for all. */
 export function deadLetterId(deliveryId: string, redeliveries: number | '%'): string {
   return `${deliveryId}-${redeliveries}`;
-}
-
-/** The workflow that sends the alerts of a job, or of the watch of an audience. */
-export function alertsWorkflowId({ job, audience }: Pick<RaisedAlert, 'job' | 'audience'>): string {
-  return job === undefined ? `watch-alerts-${audience?.id ?? ''}` : `alerts-${job.id}`;
 }
 
 /** An audience id as it is written in `ExportAudiences`: its first 16 digits, so that 100 fit into the attribute's 2,048 bytes. */

@@ -1,6 +1,5 @@
 import type { PersonAnswer } from '../contract/person-standing.ts';
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { RaisedAlert } from '../contract/alert.ts';
 import type { AuditEntry, By, RevisionAnswer } from '../contract/audit.ts';
 import type { MemberPage, PageTaken } from '../contract/backfill.ts';
 import type { DeadLetterStatus, RedeliverRequest, Redelivery, RedeliveryAnswer } from '../contract/dead-letter.ts';
@@ -74,8 +73,6 @@ export const deadLetterStatusQuery = defineQuery<DeadLetterStatus>('status');
 export const redeliveredSignal = defineSignal<[Redelivery]>('redeliver');
 /** To a dead letter, from its job: whether it was taken. */
 export const answerSignal = defineSignal<[RedeliveryAnswer]>('answer');
-/** To the workflow that sends a job's alerts: these are to be sent, too. */
-export const alertsSignal = defineSignal<[readonly RaisedAlert[]]>('alerts');
 /** To a holder: the job has its content again. */
 export const dropSignal = defineSignal('drop');
 

@@ -18,10 +18,6 @@ export class RecordedSideWorkflows implements SideWorkflows {
     this.started.push(workflow);
   }
 
-  async queueAlerts(workflowId: string): Promise<void> {
-    await this.#call(workflowId);
-  }
-
   async inputOf(workflowId: string): Promise<unknown> {
     await this.#call(workflowId);
     return this.input;

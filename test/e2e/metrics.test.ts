@@ -4,7 +4,7 @@ import { defaultPayloadConverter } from '@temporalio/common';
 import { Webhook } from 'standardwebhooks';
 import { ApiMetrics } from '../../src/api/service-routes.ts';
 import { type Recorder, startRecorder } from '../../demo/recorder.ts';
-import { OutsideAlerts, type OutsideAlertsOptions } from '../../src/worker/outside-alerts.ts';
+import { OutsideAlerts, type OutsideAlertsOptions } from '../../src/features/alerts/outside-alerts.ts';
 import { release } from '../../src/config/release.ts';
 import { dashboard, queries } from '../ops/observability-files.ts';
 import { readQuery } from '../ops/promql.ts';

@@ -1,13 +1,12 @@
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
-import type { RaisedAlert } from '../../contract/alert.ts';
 import type { RedeliveryAnswer } from '../../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../../contract/ports.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { isProfileHolderOf } from '../../domain/trigger-run.ts';
 import { isRecord, stringifyJson } from '../../domain/json.ts';
-import { ALERTS, profileHolderPrefix } from '../../domain/names.ts';
-import { alertsSignal, answerSignal, dropSignal } from '../../workflows/messages.ts';
+import { profileHolderPrefix } from '../../domain/names.ts';
+import { answerSignal, dropSignal } from '../../workflows/messages.ts';
 import { clientForLists } from './executions.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
 
@@ -34,18 +33,6 @@ export class TemporalSideWorkflows implements SideWorkflows {
       if (attributes.length === 0 || grpcCode(error) !== GRPC.INVALID_ARGUMENT) throw error;
       await this.start({ ...workflow, attributes: [] });
     }
-  }
-
-  /** @throws WorkflowExecutionAlreadyStartedError with `REJECT_DUPLICATE`, if the server knows a workflow of this id that has ended */
-  async queueAlerts(workflowId: string, alerts: readonly RaisedAlert[], reuse?: WorkflowIdReusePolicy): Promise<void> {
-    await this.#client.workflow.signalWithStart(ALERTS, {
-      workflowId,
-      workflowIdReusePolicy: reuse ?? 'ALLOW_DUPLICATE',
-      taskQueue: this.#taskQueue,
-      signal: alertsSignal,
-      signalArgs: [alerts],
-      versioningOverride: 'AUTO_UPGRADE',
-    });
   }
 
   /** One with its id already exists. */

@@ -28,7 +28,7 @@ import {
   workerFindings,
 } from './findings.ts';
 import { definedOf } from '../../domain/json.ts';
-import { ALERTS, alertsWorkflowId } from '../../domain/names.ts';
+import { ALERTS, alertsWorkflowId } from '../alerts/sandbox/ports.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import { pollersOf, taskFailureOf } from '../../client/calls/asking.ts';
 import { addressOf, type ConnectConfig, connectClient } from '../../client/calls/connect.ts';

@@ -1,11 +1,11 @@
-import { endedInWords, expiringInWords } from '../words/losses.ts';
+import { endedInWords, expiringInWords } from '../../words/losses.ts';
 import { createHash } from 'node:crypto';
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { endedSince } from '../client/jobs/job-list.ts';
-import { expiringLetters } from '../client/jobs/waiting-letters.ts';
-import { TemporalSideWorkflows } from '../client/calls/side-workflows.ts';
-import type { AlertKind, RaisedAlert } from '../contract/alert.ts';
-import { instantOf } from '../domain/instant.ts';
+import { endedSince } from '../../client/jobs/job-list.ts';
+import { expiringLetters } from '../../client/jobs/waiting-letters.ts';
+import type { AlertKind, RaisedAlert } from '../../contract/alert.ts';
+import { instantOf } from '../../domain/instant.ts';
+import { alertQueue } from './queue-alerts.ts';
 
 const LOOK_EVERY_MS = 60_000;
 /** How much of the time before the last look, in ms, is looked at again: lists and clocks may lag. */
@@ -81,7 +81,7 @@ export class OutsideAlerts {
     const { client, taskQueue, isSent, log } = this.#options;
     const { id, job, alert } = raised;
     try {
-      if (isSent) await new TemporalSideWorkflows(client, taskQueue).queueAlerts(id, [raised], 'REJECT_DUPLICATE');
+      if (isSent) await alertQueue(client, taskQueue)(id, [raised], 'REJECT_DUPLICATE');
       log.warn('alert', { jobId: job?.id, alert: alert.kind, state: alert.state, text: alert.text });
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error; // Another worker was first.

@@ -1,9 +1,9 @@
 import { condition, log, proxyActivities, setHandler } from '@temporalio/workflow';
-import type { RaisedAlert } from '../contract/alert.ts';
-import type { Activities } from '../contract/ports.ts';
-import { isRecord } from '../domain/json.ts';
-import { summaryOf } from '../domain/workflow-visibility.ts';
-import { INTERNAL } from './answering.ts';
+import type { RaisedAlert } from '../../../contract/alert.ts';
+import { isRecord } from '../../../domain/json.ts';
+import { summaryOf } from '../../../domain/workflow-visibility.ts';
+import { INTERNAL } from '../../../workflows/answering.ts';
+import type { AlertActivities } from './ports.ts';
 import { alertsSignal } from './messages.ts';
 
 /** After a day an alert is no longer news; the status of the job is. */
@@ -35,7 +35,7 @@ export async function alerts(): Promise<void> {
 
 async function send(raised: RaisedAlert): Promise<void> {
   const { job, audience, alert } = raised;
-  const { sendAlert } = proxyActivities<Activities>({
+  const { sendAlert } = proxyActivities<AlertActivities>({
     startToCloseTimeout: '2 minutes',
     scheduleToCloseTimeout: Math.max(LAST_TRY_MS, Date.parse(alert.at) + NEWS_MS - Date.now()),
     retry: { initialInterval: '5 seconds', maximumInterval: '10 minutes' },

@@ -1,13 +1,14 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
-import { JSON_TYPE } from '../contract/request-shape.ts';
-import type { RaisedAlert } from '../contract/alert.ts';
-import type { Activities, SideWorkflows } from '../contract/ports.ts';
-import { alertsWorkflowId } from '../domain/names.ts';
-import { failureInWords } from '../domain/verdict.ts';
-import { postAuthorized, type Poster } from '../webhook/attempt.ts';
-import type { Authorizations, RequestAuthorization } from '../webhook/authorization.ts';
-import { requestWith } from '../webhook/request-maker.ts';
-import type { WebhookRequest } from '../webhook/request.ts';
+import { JSON_TYPE } from '../../contract/request-shape.ts';
+import type { RaisedAlert } from '../../contract/alert.ts';
+import type { Activities } from '../../contract/ports.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { postAuthorized, type Poster } from '../../webhook/attempt.ts';
+import type { Authorizations, RequestAuthorization } from '../../webhook/authorization.ts';
+import { requestWith } from '../../webhook/request-maker.ts';
+import type { WebhookRequest } from '../../webhook/request.ts';
+import { type AlertActivities, alertsWorkflowId } from './sandbox/ports.ts';
+import type { QueueAlerts } from './queue-alerts.ts';
 
 /** The destination of alerts, as the worker is configured. */
 export interface AlertSettings {
@@ -19,7 +20,7 @@ export interface AlertSettings {
 export interface AlertDependencies {
   /** Absent: alerts are only logged. */
   readonly alerts?: AlertSettings | undefined;
-  readonly sideWorkflows: SideWorkflows;
+  readonly queueAlerts: QueueAlerts;
   readonly poster: Poster;
   readonly authorizations: Authorizations;
   readonly userAgent: string;
@@ -27,7 +28,7 @@ export interface AlertDependencies {
 }
 
 /** The activity that logs alerts and has a workflow send them, however long that takes. */
-export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDependencies): Activities['raiseAlerts'] {
+export function createRaiseAlerts({ alerts: settings, queueAlerts }: AlertDependencies): Activities['raiseAlerts'] {
   return async (alerts) => {
     for (const { job, audience, alert } of alerts) {
       const fields = {
@@ -41,12 +42,12 @@ export function createRaiseAlerts({ alerts: settings, sideWorkflows }: AlertDepe
       Context.current().log[isGood ? 'info' : 'warn']('alert', fields);
     }
     const [first] = alerts;
-    if (settings !== undefined && first !== undefined) await sideWorkflows.queueAlerts(alertsWorkflowId(first), alerts);
+    if (settings !== undefined && first !== undefined) await queueAlerts(alertsWorkflowId(first), alerts);
   };
 }
 
 /** The activity that sends one alert: authorized, signed and guarded like every request of ours. It fails unless the webhook accepted the alert. */
-export function createSendAlert(dependencies: AlertDependencies): Activities['sendAlert'] {
+export function createSendAlert(dependencies: AlertDependencies): AlertActivities['sendAlert'] {
   return async (raised) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)
