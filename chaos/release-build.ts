@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { RELEASES } from '../releases.mjs';
 import { reasonOf, runProgram } from '../src/features/local/run-program.ts';
 import { cacheFolder } from '../src/features/local/temporal-cli.ts';
 
@@ -17,8 +18,6 @@ export class ReleaseNotFound extends Error {
   override readonly name = 'ReleaseNotFound';
 }
 
-/** Of releases. A tag would do, but not every clone has them. */
-export const COMMITS: Readonly<Record<string, string>> = { '0.1.0': '5e59915f' };
 /** This checkout. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const STEP_MS = 10 * 60_000;
@@ -31,7 +30,7 @@ const STEP_MS = 10 * 60_000;
  */
 export async function findRelease(name: string, say: (text: string) => void): Promise<Release> {
   try {
-    const { stdout } = await runProgram('git', ['rev-parse', '--verify', `${COMMITS[name] ?? name}^{commit}`], {
+    const { stdout } = await runProgram('git', ['rev-parse', '--verify', `${RELEASES[name] ?? name}^{commit}`], {
       cwd: ROOT,
       timeoutMs: STEP_MS,
     });

@@ -48,8 +48,8 @@ if (NEEDS_BUILD.has(what)) {
   }
 }
 if (what === 'all') process.env.PROPERTY_TIMES ??= '10';
-// Whoever names files wants those, whichever command runs them by itself.
-const namesFiles = what === 'test' && args.some((arg) => !arg.startsWith('-'));
+// Named files run whichever command has them. Beside --selectProjects, jest takes them for projects.
+const namesFiles = ['test', 'all', 'quick'].includes(what) && args.some((arg) => !arg.startsWith('-'));
 process.exit(await run(process.execPath, [...(namesFiles ? JEST : PROGRAMS[what]), ...args]));
 
 /** npm writes node_modules/.package-lock.json at the end of every install: it must hold what package-lock.json asks for. */

@@ -123,18 +123,37 @@ test('no room imports from a ring above its own: the machine no shell, neither o
   expect(upward).toEqual([]);
 });
 
-test('CONTRIBUTING has the table of rooms as rooms.mjs has it', async () => {
+/** A picture of the rings, each with its rooms, and an arrow to each ring that one of them imports from. */
+function picture(): string {
+  const drawn = RINGS.toReversed().flatMap((ring) => {
+    const names = rooms.filter(([room, one]) => one.ring === ring && !/[.*]/.test(room)).map(([room]) => room);
+    const others = rooms
+      .filter(([, one]) => one.ring === ring)
+      .flatMap(([, { values }]) => values.flatMap((place) => ringsOf(place).slice(0, 1)));
+    const text = names.map((room) => room.replace('features/', '')).join(', ');
+    const arrows = RINGS.filter((other) => other !== ring && others.includes(other));
+    return [`  ${ring}["${ring}: ${text}"]`, ...arrows.map((other) => `  ${ring} --> ${other}`)];
+  });
+  return ['```mermaid', 'flowchart TB', ...drawn, '```'].join('\n');
+}
+
+/** CONTRIBUTING, with this text between its marks. */
+function written(text: string, mark: string, content: string): string {
+  const [before = '', rest = ''] = text.split(`<!-- ${mark}:begin -->`);
+  const after = rest.split(`<!-- ${mark}:end -->`)[1] ?? '';
+  return `${before}<!-- ${mark}:begin -->\n\n${content}\n\n<!-- ${mark}:end -->${after}`;
+}
+
+test('CONTRIBUTING has the rings and the table of rooms as rooms.mjs has them', async () => {
   const path = join(root, 'CONTRIBUTING.md');
-  const text = readFileSync(path, 'utf8');
   const code = (list: readonly string[]): string => list.map((one) => `\`${one}\``).join(', ');
   const rows = rooms.map(([room, { holds, values, types = [], packages }]) =>
     ['', `\`${room}\``, holds, code(values), code(types), code(packages), ''].join(' | ').trim(),
   );
   const head = ['| room | what it holds | imports | imports types of | packages |', '| --- | --- | --- | --- | --- |'];
-  const [before = '', rest = ''] = text.split('<!-- rooms:begin -->');
-  const after = rest.split('<!-- rooms:end -->')[1] ?? '';
-  const written = `${before}<!-- rooms:begin -->\n\n${[...head, ...rows].join('\n')}\n\n<!-- rooms:end -->${after}`;
-  const formatted = await format(written, { ...(await resolveConfig(path)), parser: 'markdown' });
+  const text = written(readFileSync(path, 'utf8'), 'rings', picture());
+  const whole = written(text, 'rooms', [...head, ...rows].join('\n'));
+  const formatted = await format(whole, { ...(await resolveConfig(path)), parser: 'markdown' });
   if (process.env['WRITE_ROOMS'] === '1') writeFileSync(path, formatted);
   expect(readFileSync(path, 'utf8')).toBe(formatted);
 });

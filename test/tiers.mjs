@@ -38,6 +38,7 @@ export const TIERS = {
     'features/delivery-log/told',
     'demo/sample-data',
     'docs/commands',
+    'docs/contributing',
     'domain/job/bounds',
     'domain/job/dispatcher.model',
     'domain/job/overflow-of-a-job',

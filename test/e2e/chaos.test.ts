@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { COMMITS } from '../../chaos/release-build.ts';
+import { RELEASES } from '../../releases.mjs';
 import { temporal } from '../support/temporal.ts';
 
 const CHAOS = fileURLToPath(new URL('../../chaos/main.ts', import.meta.url));
@@ -35,7 +35,7 @@ test('[S28] a short chaos run loses nothing and keeps order and caps while serve
 });
 
 /** Left out in a clone without the commit of the release. */
-const testWithRelease = spawnSync('git', ['cat-file', '-e', COMMITS['0.1.0'] ?? '']).status === 0 ? test : test.skip;
+const testWithRelease = spawnSync('git', ['cat-file', '-e', RELEASES['0.1.0'] ?? '']).status === 0 ? test : test.skip;
 
 testWithRelease(
   'workers of release 0.1.0 and of this one take turns, forward, back and forward again, and nothing is lost',
