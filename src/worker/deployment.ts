@@ -48,7 +48,7 @@ function buildIdOf(bundle: WorkerOptions['workflowBundle']): string {
  * Our workflow code, as options for Temporal's bundler.
  *
  * It is loaded once for all workflows of a worker (`preloadModules`), not again for each run: a run begins at once, with code that is
- * compiled and warm. Therefore none of its modules may keep anything between calls (`test/worker/workflow-code.test.ts`).
+ * compiled and warm. Therefore none of its modules may keep anything between calls (`test/worker/start.test.ts`).
  */
 export function workflowCode(): Required<
   Pick<BundleOptions, 'workflowsPath' | 'preloadModules' | 'payloadConverterPath' | 'workflowInterceptorModules'>

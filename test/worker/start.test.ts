@@ -190,9 +190,11 @@ const { workflowsPath, preloadModules, workflowInterceptorModules } = workflowCo
 
 /** Every module of ours that workflows run, by its path. */
 const modules = new Map<string, ts.SourceFile>();
+/** What they import of packages. */
+const imported = new Set<string>();
 read(workflowsPath);
 for (const path of workflowInterceptorModules) read(path);
-read(resolve(SRC, 'temporal/payload-converter.ts'));
+for (const name of ['payload', 'failure']) read(resolve(SRC, `temporal/${name}-converter.ts`));
 
 function read(path: string): void {
   if (modules.has(path)) return;
@@ -202,8 +204,9 @@ function read(path: string): void {
     if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) continue;
     const { moduleSpecifier: from } = statement;
     const isOfTypes = ts.isImportDeclaration(statement) ? statement.importClause?.isTypeOnly : statement.isTypeOnly;
-    if (isOfTypes !== true && from !== undefined && ts.isStringLiteral(from) && from.text.startsWith('.'))
-      read(resolve(path, '..', from.text));
+    if (isOfTypes === true || from === undefined || !ts.isStringLiteral(from)) continue;
+    if (from.text.startsWith('.')) read(resolve(path, '..', from.text));
+    else imported.add(from.text);
   }
 }
 
@@ -241,6 +244,21 @@ test('workflow code keeps nothing between calls: all workflows of a worker share
   );
   expect(modules.size).toBeGreaterThan(40);
   expect(kept).toEqual([]);
+});
+
+// All that workflows load is in the build id of running jobs, and a changed word must not change it.
+test('workflows load no words but the rows of a status, and of features only sandboxes and questions to workers', () => {
+  const paths = [...modules.keys()].map((path) => relative(SRC, path));
+  expect(paths.filter((path) => path.startsWith('words/'))).toEqual(['words/status-rows.ts']);
+  const ofFeatures = paths.filter((path) => path.startsWith('features/'));
+  expect(ofFeatures).toContain('features/watch/sandbox/watch-audience.ts');
+  expect(ofFeatures.filter((path) => !/^features\/[^/]+\/(sandbox\/|ports\.ts$)/.test(path))).toEqual([]);
+});
+
+test('workflows load three packages beside the SDK, and zod is none of them', () => {
+  const names = [...imported].map((from) => /^(@[^/]+\/)?[^/]+/.exec(from)?.[0]);
+  const three = ['@noble/hashes', 'lossless-json', 'tinyqueue'];
+  expect(new Set(names)).toEqual(new Set([...three, '@temporalio/common', '@temporalio/workflow']));
 });
 
 test('workflow code is loaded before the first workflow begins', () => {
