@@ -279,7 +279,8 @@ test.each(['/s3 cret', '/s3cret ', '/s3\tcret', '\\s3cret'])(
   (rest) => {
     const message = errorOf({ alerts: { url: `https://alerts.example.com${rest}` } });
     expect(message).toMatch(/Write %20 for a blank.*\n.*at alerts\.url/);
-    expect(message).not.toMatch(/s3|cret|example/);
+    // The folder of a test has a random name.
+    expect(message.replaceAll(/triggers-test-\w+/g, '')).not.toMatch(/s3|cret|example/);
   },
 );
 

@@ -17,7 +17,7 @@ const emptyFolder = tempFolder();
 const PROGRAM = `
 import { startWorker } from '${LIB}app/worker.js';
 import { loadConfig } from '${LIB}app/config.js';
-import { loadConnectConfig } from '${LIB}client/connect.js';
+import { loadConnectConfig } from '${LIB}client/calls/connect.js';
 const failure = await startWorker({ config: loadConfig(), connection: loadConnectConfig() }).catch((error) => error);
 process.stdout.write(failure.message);
 `;
