@@ -1,7 +1,8 @@
 import type { LogMetadata } from '@temporalio/common';
 import { randomUUID } from 'node:crypto';
-import { type ApiConfig, configuredApi } from '../features/ingests/config.ts';
-import { configuredPayloadKeys, configuredTaskQueue, configWarnings } from '../config/file.ts';
+import { type ConfiguredIngests, configuredIngests } from '../features/ingests/config.ts';
+import type { ConfiguredApiKeys } from '../config/api-keys.ts';
+import { configuredApiKeys, configuredPayloadKeys, configuredTaskQueue, configWarnings } from '../config/file.ts';
 import type { DeliveryLogConfig } from '../features/delivery-log/config.ts';
 import { storedDeed } from '../features/delivery-log/deeds.ts';
 import { openDeliveryReader, openLogWriter, readableLog } from '../features/delivery-log/open-log.ts';
@@ -32,7 +33,7 @@ serves only this machine.`,
     const api = await serveApi({
       payloadKeys: configuredPayloadKeys(),
       taskQueue,
-      read: () => configuredApi(),
+      read: () => ({ apiKeys: configuredApiKeys(), ingests: configuredIngests() }),
       deliveryLog: configuredLog(),
       host,
       port,
@@ -53,6 +54,12 @@ serves only this machine.`,
 export const DEFAULT_API_PORT = 7280;
 /** How often the configuration is checked for changed keys, in ms. */
 const RELOAD_MS = 5_000;
+
+/** Who may use the API, and which senders' own requests it accepts. Both may change while it serves. */
+interface ApiConfig {
+  readonly apiKeys: ConfiguredApiKeys;
+  readonly ingests: ConfiguredIngests;
+}
 
 /**
  * Serves the HTTP API until it is closed, and adopts changed keys and ingests meanwhile.

@@ -1,6 +1,5 @@
 import type { Client } from '@temporalio/client';
 import { type ApiServer, type ApiServerOptions, startServer } from '../api/api-server.ts';
-import type { ApiKeys } from '../api/callers.ts';
 import { consoleRoutes } from '../api/console-routes.ts';
 import { deadLetterRoutes } from '../api/dead-letter-routes.ts';
 import { Decisions } from '../api/decisions.ts';
@@ -22,7 +21,8 @@ import type { ConnectConfig } from '../client/calls/connect.ts';
 import { findHealth } from '../features/doctor/health.ts';
 import type { LoggedDeed } from '../contract/audit.ts';
 import type { DeliveryReader } from '../features/delivery-log/delivery-reader.ts';
-import { keyEnds, ownFindings } from '../features/doctor/findings.ts';
+import { expiryWarnings } from '../features/doctor/expiry-warnings.ts';
+import { keyEnds } from '../features/doctor/findings.ts';
 import type { ConfiguredIngests } from '../features/ingests/config.ts';
 import { ingestRoutes } from '../features/ingests/routes.ts';
 import { IngestRecords, Ingests } from '../features/ingests/senders.ts';
@@ -110,18 +110,5 @@ export async function startApi(options: ApiOptions): Promise<Api> {
       await server.close();
       await ingests.close();
     },
-  };
-}
-
-/** Warns once of each key that expires soon, or has expired. */
-function expiryWarnings(log: ApiOptions['log'], now: () => number): (keys: ApiKeys) => void {
-  const told = new Set<string>();
-  return (keys) => {
-    for (const { facts } of ownFindings(keyEnds(keys.list()), now())) {
-      const [of, at] = [String(facts['of']), String(facts['at'])];
-      const event = Date.parse(at) > now() ? 'an API key expires soon' : 'an API key has expired';
-      if (!told.has(`${event} ${of} ${at}`)) log.warn({ problem: `${of} ${at}` }, event);
-      told.add(`${event} ${of} ${at}`);
-    }
   };
 }

@@ -31,7 +31,7 @@ export const configSchema = z.strictObject({
   tracing: tracingSchema,
   /** Where every attempt is kept (docs/delivery-log.md). */
   deliveryLog: deliveryLogSchema,
-} satisfies Record<(typeof SETTINGS)[number], z.ZodType>);
+} satisfies Partial<Record<(typeof SETTINGS)[number], z.ZodType>>);
 
 /** Also checks settings that must fit together. */
 const checkedConfig = configSchema.superRefine(({ alerts, authorizations }, context) => {

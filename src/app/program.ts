@@ -9,8 +9,8 @@ import { backfillCommand } from '../cli/commands/backfill.ts';
 import { codecServerCommand } from '../cli/commands/codec-server.ts';
 import { consumeCommand } from '../features/consumers/command.ts';
 import { deadLettersCommand } from '../cli/commands/dead-letters.ts';
-import { JobNotFound } from '../client/calls/errors.ts';
 import { hasDeliveryLog } from '../features/delivery-log/configured.ts';
+import { forgottenJob } from '../features/delivery-log/forgotten-job.ts';
 import { deliveriesCommand } from '../features/delivery-log/deliveries-command.ts';
 import { doctorCommand } from '../features/doctor/command.ts';
 import { editCommand, exportCommand } from '../cli/commands/edit.ts';
@@ -69,7 +69,7 @@ const COMMANDS: readonly CommandMaker[] = [
   replayCommand,
   stopCommand,
   watchCommand,
-  deadLettersCommand(hasDeliveryLog),
+  deadLettersCommand({ hasLog: hasDeliveryLog }),
   forgetCommand,
   audiencesCommand,
   authorizationsCommand,
@@ -81,6 +81,9 @@ const COMMANDS: readonly CommandMaker[] = [
   codecServerCommand,
 ];
 
+/** Each returns a failure as it is, or a truer one that its feature knows. */
+const TRUER: readonly ((error: unknown) => Promise<unknown>)[] = [forgottenJob];
+
 /** Runs one command line; errors are shown on the terminal. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
   const json = args.includes('--json');
@@ -88,18 +91,10 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await createProgram(terminal, json).parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
-    return reportFailure(await orForgotten(error), terminal, json);
+    let failure = error;
+    for (const truer of TRUER) failure = await truer(failure);
+    return reportFailure(failure, terminal, json);
   }
-}
-
-/** A job that nobody knows, and of which the delivery log has deliveries, was meant: Temporal has forgotten it. */
-async function orForgotten(error: unknown): Promise<unknown> {
-  if (!(error instanceof JobNotFound)) return error;
-  const { withDeliveryLog } = await import('../features/delivery-log/configured.ts');
-  const isLogged = withDeliveryLog(async (reader) => await reader.hasJob(error.jobId));
-  return (await isLogged.catch(() => false))
-    ? new JobNotFound(error.jobId, { isForgotten: true, cause: error })
-    : error;
 }
 
 /**

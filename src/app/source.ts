@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { fileSource } from '../config/file-source.ts';
-import { postgresSource } from '../features/source-postgres/config.ts';
-import { lyticsSource } from '../features/source-lytics/config.ts';
-import { httpSource } from '../features/source-http/config.ts';
-import { readPostgresUrl } from '../postgres/connection.ts';
+import { postgresSource, shownPostgres } from '../features/source-postgres/config.ts';
+import { lyticsSource, shownLytics } from '../features/source-lytics/config.ts';
+import { httpSource, shownHttp } from '../features/source-http/config.ts';
 import type { SourceNetwork } from '../sources/json-service.ts';
 import type { AudienceSource } from '../activities/audience-source.ts';
 import { openFileSource } from '../sources/file/source.ts';
@@ -22,14 +21,12 @@ export function shownSource(source: SourceConfig): string {
   switch (source.kind) {
     case 'file':
       return source.folder;
-    case 'postgres': {
-      const reading = readPostgresUrl(source.url);
-      return `PostgreSQL, ${reading.ok ? reading.address.shown : 'its URL is wrong'}`;
-    }
+    case 'postgres':
+      return shownPostgres(source);
     case 'lytics':
-      return `Lytics, ${new URL(source.url).origin}`;
+      return shownLytics(source);
     case 'http':
-      return new URL(source.url).origin;
+      return shownHttp(source);
   }
 }
 

@@ -70,6 +70,7 @@ export function configuredPayloadKeys(env: NodeJS.ProcessEnv = process.env): rea
 
 /** Reads only the API's keys: no secret of the file is read. @throws ConfigError */
 export function configuredApiKeys(env: NodeJS.ProcessEnv = process.env): ConfiguredApiKeys {
+  checkVariables(env);
   return part('apiKeys', apiKeysSchema, valueInFile('apiKeys', env));
 }
 

@@ -166,6 +166,7 @@ const CONFIGURATION = page('docs/configuration.md');
 
 test('the table of docs/configuration.md has every setting, and no other', () => {
   expect(namesUnder(CONFIGURATION, /\| setting +\| what it is.*\|/).toSorted()).toEqual(SETTINGS.toSorted());
+  expect(Object.keys(configSchema.shape).toSorted()).toEqual(SETTINGS.toSorted());
   const ofNetwork = settingsIn(configSchema, ['network']).map((setting) => setting.replace('network.', ''));
   expect(namesUnder(CONFIGURATION, /\| part of `network` +\|.*\|/).toSorted()).toEqual(ofNetwork.toSorted());
 });

@@ -241,8 +241,8 @@ const discardCommand = command({
   },
 });
 
-/** @param hasLog whether there is a delivery log, which has all attempts. */
-export const deadLettersCommand = (hasLog: () => boolean) =>
+/** @param hasLog whether there is a delivery log, which has all attempts. Default: there is none. */
+export const deadLettersCommand = ({ hasLog = () => false }: { readonly hasLog?: () => boolean }) =>
   commandGroup({
     name: 'dead-letters',
     description: 'triggers that will not be sent without a decision',

@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { nearestKey } from '../../contract/nearest-key.ts';
-import { configuredApi } from './config.ts';
+import { configuredIngests } from './config.ts';
 import { configuredPayloadKeys, configuredTaskQueue } from '../../config/file.ts';
 import { ConfigError } from '../../config/problems.ts';
 import type { Json } from '../../contract/trigger.ts';
@@ -81,7 +81,7 @@ second, it also names audiences to which no running job subscribes.`,
 });
 
 function namedIngest(name: string): Ingest {
-  const { ingests } = configuredApi();
+  const ingests = configuredIngests();
   const config = Object.hasOwn(ingests, name) ? ingests[name] : undefined;
   if (config !== undefined) return ingestOf(name, config);
   const names = Object.keys(ingests);

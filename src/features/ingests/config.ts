@@ -6,9 +6,8 @@ import { PRESET_NAMES, presetNamed } from './presets.ts';
 import { onlyJobs } from '../../authorizations/authorization-config.ts';
 import { limits } from '../../config/api-keys.ts';
 import { schemeOf, isSignedAlone, canVerify } from './signature.ts';
-import type { ConfiguredApiKeys } from '../../config/api-keys.ts';
 import { checkVariables } from '../../config/problems.ts';
-import { configuredApiKeys, part, valueInFile } from '../../config/file.ts';
+import { part, valueInFile } from '../../config/file.ts';
 
 // No message in this file may repeat a value, since some are secrets.
 
@@ -179,21 +178,8 @@ export const ingestsSchema = z
 
 export type ConfiguredIngests = Readonly<z.infer<typeof ingestsSchema>>;
 
-/** Who may use the HTTP API, and which senders' own requests it accepts. */
-export interface ApiConfig {
-  readonly apiKeys: ConfiguredApiKeys;
-  readonly ingests: ConfiguredIngests;
-}
-
-/**
- * Reads only the configuration of the HTTP API, for the program that serves it and sends nothing. No other secret of the file is read.
- *
- * @throws ConfigError
- */
-export function configuredApi(env: NodeJS.ProcessEnv = process.env): ApiConfig {
+/** Reads only the ingests: no other secret of the file is read. @throws ConfigError */
+export function configuredIngests(env: NodeJS.ProcessEnv = process.env): ConfiguredIngests {
   checkVariables(env);
-  return {
-    apiKeys: configuredApiKeys(env),
-    ingests: part('ingests', ingestsSchema, valueInFile('ingests', env)),
-  };
+  return part('ingests', ingestsSchema, valueInFile('ingests', env));
 }

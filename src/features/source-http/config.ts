@@ -139,6 +139,11 @@ export const httpSource = z.strictObject({
 
 export type HttpSourceConfig = Readonly<z.infer<typeof httpSource>>;
 
+/** Names the source for people, without secrets. */
+export function shownHttp({ url }: HttpSourceConfig): string {
+  return new URL(url).origin;
+}
+
 export type HttpProfiles = Readonly<z.infer<typeof httpProfiles>>;
 
 function hasUsers(body: unknown): boolean {

@@ -25,3 +25,8 @@ export const lyticsSource = z.strictObject({
 });
 
 export type LyticsSourceConfig = Readonly<z.infer<typeof lyticsSource>>;
+
+/** Names the source for people. */
+export function shownLytics({ url }: LyticsSourceConfig): string {
+  return `Lytics, ${new URL(url).origin}`;
+}

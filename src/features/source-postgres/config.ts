@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { readPostgresUrl } from '../../postgres/connection.ts';
 import { table, postgresUrl, certificateAuthorities, milliseconds, lagMs } from '../../config/values.ts';
 
 const column = z.string().regex(/^[^\0]+$/, 'The name of a column must not be empty.');
@@ -78,5 +79,11 @@ export const postgresSource = z
   );
 
 export type PostgresSourceConfig = Readonly<z.infer<typeof postgresSource>>;
+
+/** Names the source for people, without secrets. */
+export function shownPostgres({ url }: PostgresSourceConfig): string {
+  const reading = readPostgresUrl(url);
+  return `PostgreSQL, ${reading.ok ? reading.address.shown : 'its URL is wrong'}`;
+}
 
 export type PostgresSourceInput = Readonly<z.input<typeof postgresSource>>;
