@@ -1,11 +1,7 @@
-import { rm } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
-import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
-import { type AlertDependencies, createRaiseAlerts, createSendAlert } from '../features/alerts/activities.ts';
 import { beating } from '../activities/beating.ts';
 import { calendarOf } from '../activities/calendar.ts';
 import { createDeliver, type DeliverDependencies } from '../activities/deliver.ts';
-import { createDifferences } from '../features/reconcile/activities.ts';
 import {
   SpilledProfileReader,
   createAnswerLetters,
@@ -13,53 +9,49 @@ import {
   createKeepDeadLetters,
 } from '../activities/holders.ts';
 import { createAudienceLists, createCountMembers, createListMembers } from '../activities/list-members.ts';
-import { createTold, type ToldDependencies } from '../features/replay/activities.ts';
+import { logAlerts } from '../activities/log-alerts.ts';
 import { createPrepareJob, type PrepareDependencies } from '../activities/prepare-job.ts';
-import { createSamples, type SampleDependencies } from '../features/preview/activities.ts';
-import {
-  createConfirmExits,
-  createPublishChanges,
-  createPublishMissed,
-  type PublishDependencies,
-} from '../features/watch/publish-changes.ts';
-import { createPrepareWatch, createScanMembers, type WatchDependencies } from '../features/watch/scan-members.ts';
-import { audienceFolder } from '../snapshots/member-files.ts';
-import type { AlertActivities } from '../features/alerts/sandbox/ports.ts';
+import type { Activities, SideWorkflows, WorkflowStanding } from '../contract/ports.ts';
+import { type AlertDependencies, createAlerts } from '../features/alerts/activities.ts';
 import type { DoctorActivities } from '../features/doctor/ports.ts';
-import type { PreviewActivities } from '../features/preview/ports.ts';
-import type { ReconcileActivities } from '../features/reconcile/ports.ts';
-import type { ReplayActivities } from '../features/replay/ports.ts';
-import type { WatchActivities } from '../features/watch/sandbox/ports.ts';
+import { createSamples, type SampleDependencies } from '../features/preview/activities.ts';
+import { createDifferences, type ReconcileDependencies } from '../features/reconcile/activities.ts';
+import { createTold, type ToldDependencies } from '../features/replay/activities.ts';
+import { createWatchActivities, type WatchingDependencies } from '../features/watch/activities.ts';
 
 /** Everything outside the process that the activities use. */
-export interface ActivityDependencies
-  extends
-    Omit<DeliverDependencies, 'spilledProfiles'>,
-    PrepareDependencies,
-    AlertDependencies,
-    PublishDependencies,
-    SampleDependencies,
-    ToldDependencies {
-  readonly describeWorker: DoctorActivities['describeWorker'];
+export type ActivityDependencies = MachineDependencies &
+  AlertDependencies &
+  DoctorActivities &
+  SampleDependencies &
+  ReconcileDependencies &
+  ToldDependencies &
+  WatchingDependencies;
+
+interface MachineDependencies extends Omit<DeliverDependencies, 'spilledProfiles'>, PrepareDependencies {
   readonly lookUpWorkflow: (workflowId: string) => Promise<WorkflowStanding>;
   readonly sideWorkflows: SideWorkflows;
 }
 
-/** The activities of the machine and of all features. */
-export type AllActivities = Activities &
-  AlertActivities &
-  DoctorActivities &
-  PreviewActivities &
-  ReconcileActivities &
-  ReplayActivities &
-  WatchActivities;
-
 /** The activities, made with their dependencies: the worker passes real ones, tests pass others. */
-export function createActivities(dependencies: ActivityDependencies): AllActivities {
+export function createActivities(dependencies: ActivityDependencies) {
+  return {
+    ...machineActivities(dependencies),
+    ...createAlerts(dependencies),
+    describeWorker: dependencies.describeWorker,
+    ...createSamples(dependencies),
+    ...createDifferences(dependencies),
+    ...createTold(dependencies),
+    ...createWatchActivities(dependencies),
+  };
+}
+
+/** Jobs ask for these only with a feature, which brings them. */
+type OfFeatures = 'listDifference' | 'forgetDifference' | 'listTold';
+
+function machineActivities(dependencies: MachineDependencies): Omit<Activities, OfFeatures> {
   const { source, sideWorkflows } = dependencies;
   const listMembers = createListMembers(source);
-  const { listDifference, ...differences } = createDifferences(dependencies);
-  const { listTold, countTold } = createTold(dependencies);
   const spilledProfiles = new SpilledProfileReader(sideWorkflows);
   const prepareJob = createPrepareJob(dependencies);
   return {
@@ -70,32 +62,12 @@ export function createActivities(dependencies: ActivityDependencies): AllActivit
     prepareJob: async (definition) => await prepareJob(definition, Context.current().info.scheduledTimestampMs),
     readCalendar: async (settings, from) => calendarOf(settings, from),
     ...createAudienceLists(source),
-    ...createSamples(dependencies),
     listAuthorizations: async () => dependencies.authorizations.list(),
     lookUpWorkflow: dependencies.lookUpWorkflow,
-    describeWorker: dependencies.describeWorker,
     ...createHolders(sideWorkflows),
     keepDeadLetters: createKeepDeadLetters(sideWorkflows, dependencies.tracing, spilledProfiles),
     answerLetters: createAnswerLetters(sideWorkflows),
-    raiseAlerts: createRaiseAlerts(dependencies),
-    sendAlert: createSendAlert(dependencies),
-    ...createWatchActivities(dependencies),
-    listDifference: (...page) => beating(() => listDifference(...page)),
-    ...differences,
-    countTold,
-    listTold: (...page) => beating(() => listTold(...page)),
-  };
-}
-
-/** The activities of watches. */
-export function createWatchActivities(dependencies: WatchDependencies & PublishDependencies): WatchActivities {
-  return {
-    prepareWatch: createPrepareWatch(dependencies),
-    scanMembers: createScanMembers(dependencies),
-    confirmExits: createConfirmExits(dependencies),
-    publishChanges: createPublishChanges(dependencies),
-    publishMissed: createPublishMissed(dependencies),
-    forgetSnapshots: (audience) =>
-      rm(audienceFolder(dependencies.watchFolder, audience), { recursive: true, force: true }),
+    // A feature also sends them.
+    raiseAlerts: async (alerts) => logAlerts(alerts),
   };
 }

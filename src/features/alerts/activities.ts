@@ -1,4 +1,5 @@
-import { ApplicationFailure, Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/activity';
+import { logAlerts } from '../../activities/log-alerts.ts';
 import { JSON_TYPE } from '../../contract/request-shape.ts';
 import type { RaisedAlert } from '../../contract/alert.ts';
 import type { Activities } from '../../contract/ports.ts';
@@ -27,27 +28,22 @@ export interface AlertDependencies {
   readonly requestTimeoutMs: number;
 }
 
+/** The activities of alerts. */
+export function createAlerts(dependencies: AlertDependencies): AlertActivities & Pick<Activities, 'raiseAlerts'> {
+  return { raiseAlerts: createRaiseAlerts(dependencies), sendAlert: createSendAlert(dependencies) };
+}
+
 /** The activity that logs alerts and has a workflow send them, however long that takes. */
-export function createRaiseAlerts({ alerts: settings, queueAlerts }: AlertDependencies): Activities['raiseAlerts'] {
+function createRaiseAlerts({ alerts: settings, queueAlerts }: AlertDependencies): Activities['raiseAlerts'] {
   return async (alerts) => {
-    for (const { job, audience, alert } of alerts) {
-      const fields = {
-        jobId: job?.id,
-        audiences: audience?.slug,
-        alert: alert.kind,
-        state: alert.state,
-        text: alert.text,
-      };
-      const isGood = alert.state === 'ended' || alert.kind === 'backfill-finished';
-      Context.current().log[isGood ? 'info' : 'warn']('alert', fields);
-    }
+    logAlerts(alerts);
     const [first] = alerts;
     if (settings !== undefined && first !== undefined) await queueAlerts(alertsWorkflowId(first), alerts);
   };
 }
 
 /** The activity that sends one alert: authorized, signed and guarded like every request of ours. It fails unless the webhook accepted the alert. */
-export function createSendAlert(dependencies: AlertDependencies): AlertActivities['sendAlert'] {
+function createSendAlert(dependencies: AlertDependencies): AlertActivities['sendAlert'] {
   return async (raised) => {
     const { alerts, authorizations, poster, requestTimeoutMs } = dependencies;
     if (alerts === undefined)

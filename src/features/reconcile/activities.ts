@@ -1,5 +1,5 @@
 import { BUCKETS, differenceOf } from '../../snapshots/comparing.ts';
-import { alive } from '../../activities/beating.ts';
+import { alive, beating } from '../../activities/beating.ts';
 import { confirmedMembers, writeMembers } from '../../snapshots/reading.ts';
 import { DIFFERENCE_ID } from '../../domain/names.ts';
 import { randomUUID } from 'node:crypto';
@@ -75,10 +75,15 @@ export function createDifferences({
     },
     compareMembers: async (comparison) =>
       await compare(source, folderOf(watchFolder, comparison.differenceId), comparison),
-    listDifference: async (differenceId, audience, after, maxBytes) => {
-      const folder = folderOf(watchFolder, differenceId);
-      return await page(source, await read(folder, audience, after), { audience, after: Number(after ?? 0), maxBytes });
-    },
+    listDifference: (differenceId, audience, after, maxBytes) =>
+      beating(async () => {
+        const folder = folderOf(watchFolder, differenceId);
+        return await page(source, await read(folder, audience, after), {
+          audience,
+          after: Number(after ?? 0),
+          maxBytes,
+        });
+      }),
     forgetDifference: (differenceId) => rm(folderOf(watchFolder, differenceId), { recursive: true, force: true }),
   };
 }

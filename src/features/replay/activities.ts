@@ -1,6 +1,6 @@
 import type { ToldCounts } from './found-told.ts';
 import type { ToldLog, ToldRow } from '../delivery-log/told-log.ts';
-import { alive } from '../../activities/beating.ts';
+import { alive, beating } from '../../activities/beating.ts';
 import { ApplicationFailure } from '@temporalio/activity';
 import type { ToldPage } from '../../contract/backfill.ts';
 import type { Activities } from '../../contract/ports.ts';
@@ -61,34 +61,41 @@ export function createTold({ toldLog }: ToldDependencies): ReplayActivities & Pi
       return { ...found, ...(lastAt === undefined ? {} : { lastAt }), ...(isOfSeveral ? { isOfSeveral } : {}) };
     },
 
-    async listTold(query, after, maxBytes, laterNs) {
-      const log = toldLog ?? refuse();
-      const told: PersonTrigger[] = [];
-      let place = after ?? undefined;
-      let bytes = 0;
-      const page = (isEnd = false): ToldPage => ({
-        told: packTriggers(told),
-        ...(isEnd || place === undefined ? {} : { next: place }),
-      });
-      const most = Math.min(ROWS, Math.ceil(maxBytes / TYPICAL_BYTES));
-      const endsAt = performance.now() + LOOK_UP_MS;
-      do {
-        const rows = await log.told(query, most, place);
-        for (const row of rows) {
-          const { user, event, triggerAt } = row;
-          const audience = row.isOutdated ? undefined : audienceOf(query, row);
-          if (audience !== undefined) {
-            bytes += TRIGGER_BYTES + jsonStringBytes(user) + triggerAt.length;
-            if (told.length > 0 && bytes > maxBytes) return page();
-            told.push({ user, trigger: { audience, event, at: laterBy(triggerAt, laterNs) } });
-          }
-          place = row.next;
-        }
-        if (rows.length < most) return page(true);
-      } while (performance.now() < endsAt);
-      return page();
-    },
+    listTold: (...page) => beating(() => listTold(toldLog ?? refuse(), ...page)),
   };
+}
+
+async function listTold(
+  log: ToldLog,
+  query: ToldQuery,
+  after: string | null,
+  maxBytes: number,
+  laterNs: number,
+): Promise<ToldPage> {
+  const told: PersonTrigger[] = [];
+  let place = after ?? undefined;
+  let bytes = 0;
+  const page = (isEnd = false): ToldPage => ({
+    told: packTriggers(told),
+    ...(isEnd || place === undefined ? {} : { next: place }),
+  });
+  const most = Math.min(ROWS, Math.ceil(maxBytes / TYPICAL_BYTES));
+  const endsAt = performance.now() + LOOK_UP_MS;
+  do {
+    const rows = await log.told(query, most, place);
+    for (const row of rows) {
+      const { user, event, triggerAt } = row;
+      const audience = row.isOutdated ? undefined : audienceOf(query, row);
+      if (audience !== undefined) {
+        bytes += TRIGGER_BYTES + jsonStringBytes(user) + triggerAt.length;
+        if (told.length > 0 && bytes > maxBytes) return page();
+        told.push({ user, trigger: { audience, event, at: laterBy(triggerAt, laterNs) } });
+      }
+      place = row.next;
+    }
+    if (rows.length < most) return page(true);
+  } while (performance.now() < endsAt);
+  return page();
 }
 
 /**

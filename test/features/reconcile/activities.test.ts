@@ -51,19 +51,24 @@ async function compare(parts: readonly string[][], more: Partial<Comparison> = {
   );
 }
 
-async function pages(maxBytes = 10_000): Promise<DifferencePage[]> {
-  const all: DifferencePage[] = [];
+/** A page of the difference, as an activity of its own lists it. */
+async function pageOf(audience: string, after: string | null, maxBytes = 10_000): Promise<DifferencePage> {
   const { listDifference } = activities();
   type Asked = Parameters<typeof listDifference>;
+  const activity = new MockActivityEnvironment();
+  return await activity.run<Asked, DifferencePage, typeof listDifference>(
+    listDifference,
+    id,
+    audience,
+    after,
+    maxBytes,
+  );
+}
+
+async function pages(maxBytes?: number): Promise<DifferencePage[]> {
+  const all: DifferencePage[] = [];
   for (let after: string | null = null; ;) {
-    const activity = new MockActivityEnvironment();
-    const page: DifferencePage = await activity.run<Asked, DifferencePage, typeof listDifference>(
-      listDifference,
-      id,
-      VIP.id,
-      after,
-      maxBytes,
-    );
+    const page = await pageOf(VIP.id, after, maxBytes);
     all.push(page);
     if (page.next === undefined) return all;
     after = page.next;
@@ -146,8 +151,7 @@ test('a part that is missing or damaged is not taken for an empty one', async ()
 
 test('a difference that is damaged, or of another audience, or gone, is not sent', async () => {
   await compare([people(50)]);
-  const other = activities().listDifference(id, 'b'.repeat(32), null, 1000);
-  await expect(other).rejects.toMatchObject({ type: 'DifferenceNotHere' });
+  await expect(pageOf('b'.repeat(32), null)).rejects.toMatchObject({ type: 'DifferenceNotHere' });
   const changes = readdirSync(folder()).find((name) => name.startsWith('changes-')) ?? '';
   // At the same length.
   const whole = readFileSync(join(folder(), changes), 'utf8');
@@ -156,8 +160,7 @@ test('a difference that is damaged, or of another audience, or gone, is not sent
   writeFileSync(join(folder(), changes), whole);
   appendFileSync(join(folder(), changes), '["exit","p1"]\n');
   await expect(pages()).rejects.toMatchObject({ type: 'DifferenceNotHere' });
-  const further = activities().listDifference(id, VIP.id, '15', 1000);
-  await expect(further).rejects.toMatchObject({ type: 'DifferenceNotHere' });
+  await expect(pageOf(VIP.id, '15')).rejects.toMatchObject({ type: 'DifferenceNotHere' });
   await activities().forgetDifference(id);
   await expect(pages()).rejects.toMatchObject({ type: 'DifferenceNotHere' });
 });

@@ -1,9 +1,10 @@
 import type { ToldCounts } from '../../../src/features/replay/found-told.ts';
-import type { ToldRow } from '../../../src/features/delivery-log/told-log.ts';
+import type { ToldLog, ToldRow } from '../../../src/features/delivery-log/told-log.ts';
 import { setTimeout } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { expect, test } from '@jest/globals';
 import { createTold } from '../../../src/features/replay/activities.ts';
+import type { ToldPage } from '../../../src/contract/backfill.ts';
 import type { ToldQuery } from '../../../src/contract/replay.ts';
 import { deliveryId } from '../../../src/domain/delivery-id.ts';
 import { unpackTriggers } from '../../../src/domain/job/queue/chain.ts';
@@ -42,12 +43,20 @@ function row(n: number, more: Partial<ToldRow> = {}): ToldRow {
 
 /** The activities of a worker whose log has these rows. */
 const over = (rows: readonly ToldRow[]) =>
-  createTold({
-    toldLog: {
-      told: (_, limit, after) => Promise.resolve(rows.slice(Number(after ?? 0), Number(after ?? 0) + limit)),
-      gaps: () => Promise.resolve([]),
-    },
+  inActivities({
+    told: (_, limit, after) => Promise.resolve(rows.slice(Number(after ?? 0), Number(after ?? 0) + limit)),
+    gaps: () => Promise.resolve([]),
   });
+
+/** The activities of a worker with this log; each page of what was told is listed by one of its own. */
+function inActivities(toldLog: ToldLog | undefined) {
+  const { countTold, listTold } = createTold({ toldLog });
+  type Page = Parameters<typeof listTold>;
+  return {
+    countTold,
+    listTold: (...page: Page) => new MockActivityEnvironment().run<Page, ToldPage, typeof listTold>(listTold, ...page),
+  };
+}
 
 const ROWS = [
   row(0),
@@ -108,7 +117,7 @@ test('another webhook-id comes from a time some nanoseconds later', async () => 
 });
 
 test('a worker without a delivery log knows nothing', async () => {
-  const { countTold, listTold } = createTold({ toldLog: undefined });
+  const { countTold, listTold } = inActivities(undefined);
   expect(await countTold(QUERY)).toBeNull();
   await expect(listTold(QUERY, null, 10_000, 0)).rejects.toMatchObject({ type: 'NoDeliveryLog', nonRetryable: true });
 });

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import type { FoundSubscribers, Subscribers } from '../../../src/features/watch/publish-changes.ts';
-import { createWatchActivities } from '../../../src/app/activities.ts';
+import { createWatchActivities } from '../../../src/features/watch/activities.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import type {
   ConfirmedChanges,
