@@ -4,7 +4,7 @@ import { closeSync, openSync, readdirSync, readFileSync, statSync, writeFileSync
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPostgres, Postgres, type PostgresPrograms } from '../demo/postgres-server.ts';
-import { freePorts } from '../src/features/local/free-ports.ts';
+import { freePorts } from '../src/network/free-ports.ts';
 import { dieWithParent, runProgram, type Watchdog } from '../src/features/local/run-program.ts';
 import { findTemporalCli } from '../src/features/local/temporal-cli.ts';
 import { type DynamicConfigValue, healthy } from '../src/features/local/temporal-server.ts';

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { findPostgres } from '../demo/postgres-server.ts';
 import type { ExportJobs } from '../src/app/export-jobs.ts';
-import { freePort } from '../src/features/local/free-ports.ts';
+import { freePort } from '../src/network/free-ports.ts';
 import { reasonOf, runProgram } from '../src/features/local/run-program.ts';
 import { ApiFleet } from './api-fleet.ts';
 import { type Cluster, startCluster } from './cluster.ts';

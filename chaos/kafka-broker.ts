@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Admin } from '@platformatic/kafka';
-import { freePorts } from '../src/features/local/free-ports.ts';
+import { freePorts } from '../src/network/free-ports.ts';
 import { dieWithParent, type Watchdog } from '../src/features/local/run-program.ts';
 
 const SCRIPT = fileURLToPath(new URL('../ops/kafka/broker.sh', import.meta.url));

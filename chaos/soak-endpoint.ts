@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { freePort } from '../src/features/local/free-ports.ts';
+import { freePort } from '../src/network/free-ports.ts';
 import type { SoakLedger } from './soak-ledger.ts';
 
 /** An endpoint that is dead at first (connections are refused), and then answers 200 to everything; it keeps nothing but its ledger. */

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, real
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freePort } from '../src/features/local/free-ports.ts';
+import { freePort } from '../src/network/free-ports.ts';
 import { dieWithParent, reasonOf, runProgram, type Watchdog } from '../src/features/local/run-program.ts';
 
 /** No PostgreSQL can be had on this machine. */

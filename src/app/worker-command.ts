@@ -6,6 +6,7 @@ import { DEFAULT_API_PORT } from './api-command.ts';
 import { aborted, interruption } from '../cli/terminal.ts';
 import type { ConnectConfig } from '../client/calls/connect.ts';
 import { ServerUnreachable } from '../client/calls/errors.ts';
+import { freePort } from '../network/free-ports.ts';
 import type { RunningWorker } from './worker.ts';
 
 export const workerCommand = command({
@@ -87,8 +88,8 @@ async function startRunning(options: {
     import('./worker.ts'),
     import('../worker/runtime.ts'),
   ]);
-  const sdkMetricsAddress = options.config.metrics === undefined ? undefined : await addressForSdkMetrics();
-  installRuntime(options.config, sdkMetricsAddress);
+  const sdkMetricsAddress = options.config.metrics && `127.0.0.1:${await freePort()}`;
+  installRuntime({ logLevel: options.config.logLevel, sdkMetricsAddress });
   try {
     return await startWorker({ ...options, sdkMetricsAddress });
   } catch (error) {
@@ -99,9 +100,4 @@ async function startRunning(options: {
     await (await openConnection(options.connection)).close();
     throw new ServerUnreachable(addressOf(options.connection), error);
   }
-}
-
-async function addressForSdkMetrics(): Promise<string> {
-  const { freePort } = await import('../features/local/free-ports.ts');
-  return `127.0.0.1:${await freePort()}`;
 }

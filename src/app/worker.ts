@@ -1,23 +1,22 @@
 import { type Config, configuredSource } from './config.ts';
 import { type ConnectConfig, addressOf } from '../client/calls/connect.ts';
 import type { AudienceSource } from '../activities/audience-source.ts';
-import { answersOf, measuredSource } from '../sources/source.ts';
+import { answersOf } from '../sources/source.ts';
 import { type WorkerOptions, Runtime, Worker, type InjectedSinks, NativeConnection } from '@temporalio/worker';
 import { checkDestinations, type AuthorizationsReload, reloadAuthorizations } from '../worker/authorizations-reload.ts';
-import { Readiness, MissingKeys, type ReadinessOptions } from '../worker/readiness.ts';
-import { serveMetrics, type ServedMetrics } from '../features/metrics/metrics-server.ts';
+import { Readiness, MissingKeys } from '../worker/readiness.ts';
+import { serveMetrics } from '../features/metrics/metrics-server.ts';
 import { dataConverterWith, workerDataConverterWith } from '../temporal/data-converter.ts';
 import { workerDeployment, workflowCode } from '../worker/deployment.ts';
 import { Client } from '@temporalio/client';
-import { newWriter, watchFellows } from '../features/delivery-log/fellow-workers.ts';
-import { WRITER, readableLog, openDeliveryReader, openLogWriter } from '../features/delivery-log/open-log.ts';
+import { openWorkerLog } from '../features/delivery-log/worker-log.ts';
+import { newIdentity, THIS_WORKER } from '../worker/identity.ts';
 import { type ActivityDependencies, createActivities } from './activities.ts';
-import { temporalPorts, type TemporalPorts } from '../worker/temporal-ports.ts';
+import { temporalPorts } from '../worker/temporal-ports.ts';
 import { missingSearchAttributes } from '../client/jobs/search-attributes.ts';
 import { describeWorker } from '../worker/describe-worker.ts';
 import { OutsideAlerts } from '../features/alerts/outside-alerts.ts';
 import { temporalProblem, hasNamespace, notLetIn } from '../client/calls/temporal-problem.ts';
-import type { RaisedAlert } from '../contract/alert.ts';
 import { WORKER_RPC } from '../domain/names.ts';
 import { alertsWorkflowId } from '../features/alerts/sandbox/ports.ts';
 import { alertQueue } from '../features/alerts/queue-alerts.ts';
@@ -28,18 +27,13 @@ import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
 import { openSource } from './source.ts';
 import { OwnPlaces, NetworkPolicy, refusalBeforehand } from '../network/network-policy.ts';
-import { createPoster } from '../webhook/attempt.ts';
+import { createPoster, type PosterOptions } from '../webhook/attempt.ts';
 import { GuardedAgents } from '../network/guarded-agents.ts';
 import { ConfiguredAuthorizations } from '../authorizations/authorizations.ts';
-import { sealingWith } from '../temporal/sealed-text.ts';
 import { StallDetector } from '../worker/stall-detector.ts';
 import { release } from '../config/release.ts';
-import type { WorkerMetrics } from '../features/metrics/worker-metrics.ts';
-import { pollersOf } from '../client/calls/asking.ts';
-import { deliveryLogOf } from '../features/delivery-log/slice-rows.ts';
-import type { WorkerTracing } from '../features/spans/worker-tracing.ts';
-import { trustedAuthorities } from '../network/tls.ts';
-import type { AlertSettings } from '../features/alerts/activities.ts';
+import { openTracing } from '../features/spans/open-tracing.ts';
+import { alertSettings } from '../features/alerts/activities.ts';
 import { SLICES } from '../domain/limits.ts';
 import { TEMPLATED_SHAPES } from '../features/templates/shapes.ts';
 import { TemporalSubscribers } from '../features/watch/subscribers.ts';
@@ -128,46 +122,59 @@ export class OpenResources {
 
 async function startOpening(opened: OpenResources, options: StartWorkerOptions): Promise<RunningWorker> {
   const { sdkMetricsAddress, config, readConfig } = options;
-  const { metrics: metricsConfig, taskQueue } = config;
+  const { taskQueue } = config;
+  const { namespace } = options.connection;
+  const log = Runtime.instance().logger;
   const readiness = new Readiness();
+  const problem = () => readiness.problem();
   const served =
-    metricsConfig &&
-    opened.with(
-      await serveMetrics({
-        config: metricsConfig,
-        sdkMetricsAddress,
-        log: Runtime.instance().logger,
-        problem: () => readiness.problem(),
-      }),
-      (metrics) => metrics.close(),
-    );
+    config.metrics &&
+    opened.with(await serveMetrics({ config: config.metrics, sdkMetricsAddress, log, problem }), (one) => one.close());
   const dataConverter = dataConverterWith(config.payloadKeys);
   const code = bundledCode(options.workflowBundle, dataConverter);
   const deployment = workerDeployment(config, code.workflowBundle);
-  const { namespace } = options.connection;
   const connection = await connectTo(opened, options.connection);
   const client = new Client({ connection, namespace, dataConverter });
+  const identity = newIdentity();
   const source = await openedSource(opened, options);
-  const identity = newWriter(WRITER);
-  const { logProblem, ...world } = await openWorld(opened, options, source, served, { identity, client });
+  const tracing = opened.with(await openTracing(config, log), (one) => one?.close());
+  const logOptions = { config, identity, client, log, counts: served?.metrics };
+  const deliveryLog = opened.with(openWorkerLog(logOptions), (one) => one?.close());
+  const alerts = alertSettings(config.alerts);
+  const queueAlerts = alertQueue(client, taskQueue);
+  const world = await openWorld(opened, options, {
+    keeps: deliveryLog?.keeps,
+    metricsUrl: served?.url,
+    tokenFetched: served && ((isFetched) => served.metrics.tokenFetched(isFetched)),
+  });
   const dependencies: ActivityDependencies = {
     ...world,
     ...temporalPorts(client, taskQueue),
-    queueAlerts: alertQueue(client, taskQueue),
-    subscribers: new TemporalSubscribers(client, taskQueue),
+    source,
     missingSearchAttributes: () => missingSearchAttributes(connection, namespace),
+    ...(served && { metrics: served.metrics, source: served.measured(source) }),
+    tracing,
+    deliveryLog: deliveryLog?.deliveryLog,
+    toldLog: deliveryLog?.toldLog,
+    shapes: TEMPLATED_SHAPES,
+    alerts,
+    queueAlerts,
+    subscribers: new TemporalSubscribers(client, taskQueue),
     describeWorker: async () =>
       describeWorker({
-        worker: WRITER,
+        worker: THIS_WORKER,
         ...options,
-        hasDeliveryLog: config.deliveryLog !== undefined,
-        folders: [config.deliveryLog?.folder, config.watch.folder].filter((folder) => folder !== undefined),
+        hasDeliveryLog: deliveryLog !== undefined,
+        folders: [deliveryLog?.folder, config.watch.folder].filter((folder) => folder !== undefined),
         authorizations: reload?.current() ?? config.authorizations,
         fingerprints: await world.authorizations.fingerprints(taskQueue),
         readiness,
       }),
   };
-  const missingKeys = missingKeysOf(dependencies);
+  const missingKeys = new MissingKeys({
+    log,
+    raise: alerts && ((raised) => queueAlerts(alertsWorkflowId(raised), [raised])),
+  });
   const worker = await Worker.create({
     ...runningLimits(config),
     connection,
@@ -183,8 +190,8 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
   opened.with(served?.askJobs(client, taskQueue), (end) => end?.());
   const reload =
     readConfig && opened.with(reloadWith(readConfig, config, world.authorizations), (reloading) => reloading.end());
-  const isSent = dependencies.alerts !== undefined;
-  opened.with(new OutsideAlerts({ client, taskQueue, isSent, log: Runtime.instance().logger }), (one) => one.close());
+  const outside = { client, taskQueue, isSent: alerts !== undefined, log };
+  opened.with(new OutsideAlerts(outside), (one) => one.close());
   const running = run(worker, opened, readiness);
   readiness.begin({
     isPolling: () => isPolling(worker),
@@ -193,18 +200,13 @@ async function startOpening(opened: OpenResources, options: StartWorkerOptions):
     sourceAnswers: () => answersOf(source),
     configProblem: () => reload?.problem(),
     payloadKeyProblem: () => missingKeys.problem(),
-    logProblem,
+    logProblem: async () => await deliveryLog?.problem(),
   });
   return {
     ...running,
     ...(deployment === undefined ? {} : { deploymentVersion: deployment.version }),
     ...(served === undefined ? {} : { metricsUrl: served.url }),
   };
-}
-
-function missingKeysOf({ alerts, queueAlerts }: ActivityDependencies): MissingKeys {
-  const raise = (raised: RaisedAlert) => queueAlerts(alertsWorkflowId(raised), [raised]);
-  return new MissingKeys({ log: Runtime.instance().logger, raise: alerts === undefined ? undefined : raise });
 }
 
 function sinksTo(missingKeys: MissingKeys, log: DeliveryLog | undefined): InjectedSinks<WorkerSinks> {
@@ -275,67 +277,44 @@ async function openedSource(opened: OpenResources, { config, source }: StartWork
   );
 }
 
-type World = Omit<
-  ActivityDependencies,
-  keyof TemporalPorts | 'queueAlerts' | 'subscribers' | 'missingSearchAttributes' | 'describeWorker'
-> &
-  Required<Pick<ReadinessOptions, 'logProblem'>> & { readonly authorizations: ConfiguredAuthorizations };
+/** Features ask for this, or are told of it. */
+interface WorldOptions {
+  /** The requests that are kept, as they were sent. Default: none. */
+  readonly keeps?: PosterOptions['keeps'];
+  /** A URL of the worker itself, where nothing is sent. */
+  readonly metricsUrl?: string | undefined;
+  readonly tokenFetched?: ((isFetched: boolean) => void) | undefined;
+}
 
-/** Opens what activities use outside of Temporal, as configured: the source, the wire, traces. */
+/** Opens what activities use outside of Temporal, as configured, beside the source: the wire, and the clock of the machine. */
 async function openWorld(
   opened: OpenResources,
   options: StartWorkerOptions,
-  source: AudienceSource,
-  served: ServedMetrics | undefined,
-  self: { readonly identity: string; readonly client: Client },
-): Promise<World> {
+  { keeps, metricsUrl, tokenFetched }: WorldOptions,
+) {
   const { config } = options;
   const { network, requestTimeoutMs } = config;
-  const metrics = served?.metrics;
-  const own = new OwnPlaces(ownPlaces(options, served?.url));
+  const own = new OwnPlaces(ownPlaces(options, metricsUrl));
   await own.lookUp();
   opened.with(setInterval(() => void own.lookUp(), OWN_PLACES_MS).unref(), (timer) => clearInterval(timer));
   const policy = new NetworkPolicy(network, own);
   const agentOptions = { timeoutMs: requestTimeoutMs, policy };
-  const keeps = config.deliveryLog && (config.deliveryLog.bodies === 'all' ? 'all' : 'failed');
   const poster = opened.with(
     createPoster({ agents: new GuardedAgents(agentOptions), timeoutMs: requestTimeoutMs, keeps }),
     (one) => one.close(),
   );
   const tokenAgents = opened.with(new GuardedAgents(agentOptions), (one) => one.close());
-  const authorizations = new ConfiguredAuthorizations(config.authorizations, tokenAgents, (isFetched) =>
-    metrics?.tokenFetched(isFetched),
-  );
-  const tracing = opened.with(await openTracing(config), (one) => one?.close());
-  let unwritten: string | undefined;
-  const deliveryLog = openDeliveryLog(opened, config, metrics, (problem) => (unwritten = problem), self);
-  const readable = readableLog(config.deliveryLog);
-  const toldLog = readable && openDeliveryReader(readable, sealingWith(config.payloadKeys));
-  opened.with(toldLog, (one) => one?.close());
   const stalls = opened.with(new StallDetector(), (one) => one.close());
   return {
-    source: metrics === undefined ? source : measuredSource(source, (...call) => metrics.sourceCalled(...call)),
     poster,
-    metrics,
-    tracing,
-    deliveryLog,
-    toldLog,
-    logProblem: async () =>
-      unwritten ??
-      (await toldLog?.attempts('-').then(
-        () => undefined,
-        ({ message }: Error) => message,
-      )),
-    logsAttempts: config.logLevel === 'debug',
-    authorizations,
-    shapes: TEMPLATED_SHAPES,
+    authorizations: new ConfiguredAuthorizations(config.authorizations, tokenAgents, tokenFetched),
+    destinationRefusal: (url: URL) => refusalBeforehand(policy, url),
     hasStalled: () => stalls.hasStalled(),
-    worker: WRITER,
+    worker: THIS_WORKER,
     userAgent: `audience-triggers/${release()}`,
+    logsAttempts: config.logLevel === 'debug',
     requestTimeoutMs,
     alertBacklogMs: config.alerts.backlogMinutes * 60_000,
-    alerts: alertsOf(config),
-    destinationRefusal: (url) => refusalBeforehand(policy, url),
     serverLimits: config.serverLimits,
     watchFolder: config.watch.folder,
   };
@@ -347,48 +326,6 @@ function ownPlaces({ connection, sdkMetricsAddress, neverTo = [] }: StartWorkerO
   if (sdkMetricsAddress !== undefined) places.push(sdkMetricsAddress);
   if (metricsUrl !== undefined) places.push(new URL(metricsUrl).host);
   return places;
-}
-
-/** A worker starts, and sends, while the log is away. */
-function openDeliveryLog(
-  opened: OpenResources,
-  { deliveryLog, payloadKeys, taskQueue }: Config,
-  metrics: WorkerMetrics | undefined,
-  noticed: (problem: string | undefined) => void,
-  { identity, client }: { readonly identity: string; readonly client: Client },
-): DeliveryLog | undefined {
-  if (deliveryLog === undefined) return undefined;
-  const options: Parameters<typeof openLogWriter>[1] = {
-    log: Runtime.instance().logger,
-    counted: (outcome, rows) => metrics?.logged(outcome, rows),
-    noticed: (problem) => {
-      noticed(problem);
-      if (metrics !== undefined) metrics.deliveryLogProblem = problem;
-    },
-  };
-  const writer = opened.with(openLogWriter(deliveryLog, options, identity), (one) => one.close());
-  opened.with(
-    watchFellows(() => pollersOf(client, taskQueue), writer),
-    (end) => end(),
-  );
-  const { seal } = sealingWith(payloadKeys);
-  return deliveryLogOf({ worker: WRITER, bodies: deliveryLog.bodies, seal, writer });
-}
-
-async function openTracing({ tracing, network }: Config): Promise<WorkerTracing | undefined> {
-  if (tracing === undefined) return undefined;
-  // Loaded here, so that OpenTelemetry's packages cost nothing without tracing.
-  const { WorkerTracing } = await import('../features/spans/worker-tracing.ts');
-  return new WorkerTracing({
-    ...tracing,
-    version: release(),
-    authorities: trustedAuthorities(network.certificateAuthorities),
-    log: Runtime.instance().logger,
-  });
-}
-
-function alertsOf({ alerts: { url, authorization } }: Config): AlertSettings | undefined {
-  return url === undefined ? undefined : { url, authorization };
 }
 
 /** How much the worker does at once, and how long it waits. */

@@ -13,7 +13,8 @@ export interface DescribedWorker {
   /** As Temporal names it. */
   readonly worker: string;
   readonly config: Pick<CoreConfig, 'payloadKeys' | 'network'>;
-  readonly hasDeliveryLog: boolean;
+  /** Default: no. */
+  readonly hasDeliveryLog?: boolean;
   /** The folders that it writes to. */
   readonly folders: readonly string[];
   /** The authorizations in use now. */
@@ -26,7 +27,16 @@ export interface DescribedWorker {
 
 /** Returns the answer of a worker to `triggers doctor`. Nothing in it is secret. */
 export async function describeWorker(described: DescribedWorker): Promise<WorkerHealth> {
-  const { worker, config, hasDeliveryLog, folders, authorizations, fingerprints, connection, readiness } = described;
+  const {
+    worker,
+    config,
+    hasDeliveryLog = false,
+    folders,
+    authorizations,
+    fingerprints,
+    connection,
+    readiness,
+  } = described;
   const { payloadKeys, network } = config;
   const keys = [...readPayloadKeys(payloadKeys).byId.values()];
   return {

@@ -3,13 +3,16 @@ import { destination, type Logger } from 'pino';
 import type { CoreConfig } from '../config/core-config.ts';
 import { createLog, isOfEarlyQuery } from './log.ts';
 
+export interface RuntimeOptions extends Pick<CoreConfig, 'logLevel'> {
+  /** Where the SDK's own metrics are served, `127.0.0.1:<port>`. Default: nowhere. */
+  readonly sdkMetricsAddress?: string | undefined;
+}
+
 /**
  * Sets up the Temporal runtime of this process, once, before any worker is started. The worker, its workflows and its activities share one
  * log: JSON lines by pino on standard error. The order of shutdown is left to us.
- *
- * @param sdkMetricsAddress where the SDK's own metrics are served, `127.0.0.1:<port>`; absent: nowhere.
  */
-export function installRuntime({ logLevel }: Pick<CoreConfig, 'logLevel'>, sdkMetricsAddress?: string): void {
+export function installRuntime({ logLevel, sdkMetricsAddress }: RuntimeOptions): void {
   const log = createLog(logLevel, destination(2));
   Runtime.install({
     logger: {

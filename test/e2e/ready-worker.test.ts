@@ -9,7 +9,7 @@ import { writeSampleSource } from '../../demo/sample-data.ts';
 import { NoWorker, WorkerFailed } from '../../src/client/calls/errors.ts';
 import { workerRpc } from '../../src/client/jobs/worker-rpc.ts';
 import { WORKER_RPC } from '../../src/domain/names.ts';
-import { freePort } from '../../src/features/local/free-ports.ts';
+import { freePort } from '../../src/network/free-ports.ts';
 import { SourceError } from '../../src/activities/audience-source.ts';
 import { Lab } from '../support/lab.ts';
 import { answerWhen, until } from '../support/patience.ts';

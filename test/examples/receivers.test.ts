@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Webhook } from 'standardwebhooks';
 import { request } from 'undici';
-import { freePort } from '../../src/features/local/free-ports.ts';
+import { freePort } from '../../src/network/free-ports.ts';
 import { newSigningSecret } from '../../src/config/references.ts';
 import { readSigningSecret, signBody } from '../../src/webhook/signature.ts';
 import { tempFolder } from '../support/temp-folder.ts';

@@ -15,7 +15,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { freePort } from '../../src/features/local/free-ports.ts';
+import { freePort } from '../../src/network/free-ports.ts';
 import { jobWorkflowId } from '../../src/domain/names.ts';
 import { Lab } from '../support/lab.ts';
 import { temporal } from '../support/temporal.ts';

@@ -18,6 +18,17 @@ export interface AlertSettings {
   readonly authorization: string | null;
 }
 
+/** The destination that is configured; undefined: alerts are only logged. */
+export function alertSettings({
+  url,
+  authorization,
+}: {
+  readonly url?: string | undefined;
+  readonly authorization: string | null;
+}): AlertSettings | undefined {
+  return url === undefined ? undefined : { url, authorization };
+}
+
 export interface AlertDependencies {
   /** Absent: alerts are only logged. */
   readonly alerts?: AlertSettings | undefined;

@@ -15,7 +15,7 @@ import type { ToldQuery } from '../../contract/replay.ts';
 import { COUNT_WAIT_MS } from './gaps-in-words.ts';
 import { deedPage, deedsQuery } from './deeds.ts';
 import { attemptsQuery, batchQuery, cursorOf, deliveryQuery, oldestQuery, readCursor } from './delivery-query.ts';
-import { startOf } from './fellow-workers.ts';
+import { startOf } from '../../worker/identity.ts';
 import { gapsOf, gapsQuery } from './log-gaps.ts';
 import { DeliveryLogError } from './log-error.ts';
 import { inMilliseconds, type LogSql, sql, type SqlRow } from './log-sql.ts';

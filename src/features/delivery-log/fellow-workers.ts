@@ -1,24 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import type { DeliveryBatch } from './delivery-store.ts';
 import { noteUnheard } from './log-gaps.ts';
 import type { Sql } from './log-sql.ts';
 import type { LogWriter } from './log-writer.ts';
+import { startOf } from '../../worker/identity.ts';
 
 // A worker that never reached the log and was killed leaves no trace in it. Its fellows, or the next worker, note it there.
 
 const LOOK_MS = 30_000;
 /** The log may have been away for so long. */
 const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
-
-/** A new name for the writer of a worker. Temporal knows the worker by the same. */
-export function newWriter(worker: string): string {
-  return `${worker} ${new Date().toISOString()}/${randomUUID().slice(0, 8)}`;
-}
-
-/** When the worker of a writer began; undefined: it is of an earlier release, or the writer is not of a worker. */
-export function startOf(writer: string): string | undefined {
-  return / (\d{4}-\d\d-\d\dT[\d:.]+Z)\//.exec(writer)?.[1];
-}
 
 /** Tells the writer, now and every half minute, when each worker last asked Temporal for work. Returns what ends that. */
 export function watchFellows(

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { DeliveryReader, type Unsealing } from './delivery-reader.ts';
 import { fileSql, FileDeliveryStore } from './file-log.ts';
 import type { DeliveryStore } from './delivery-store.ts';
@@ -8,6 +7,7 @@ import type { LogSql } from './log-sql.ts';
 import { type LogCollector, OtlpDeliveryStore } from './otlp-store.ts';
 import { PersonRemoval } from './person-removal.ts';
 import type { LogDatabase } from './postgres-database.ts';
+import { THIS_WORKER } from '../../worker/identity.ts';
 import { postgresSql } from './postgres-sql.ts';
 import { PostgresDeliveryStore } from './postgres-store.ts';
 
@@ -28,14 +28,11 @@ export function openDeliveryStore(place: KeptLog, writer: string): DeliveryStore
   return new PostgresDeliveryStore({ ...databaseOf(place), retentionDays, writer });
 }
 
-/** This process, in the log. */
-export const WRITER = `${process.pid}@${hostname()}`;
-
 /** Connects with the first batch. @param writer as of `openDeliveryStore`. Default: a new name, of no worker. */
 export function openLogWriter(
   place: KeptLog,
   options: Omit<LogWriterOptions, 'store'>,
-  writer = `${WRITER} ${randomUUID()}`,
+  writer = `${THIS_WORKER} ${randomUUID()}`,
 ): LogWriter {
   return new LogWriter({ ...options, store: openDeliveryStore(place, writer) });
 }

@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf } from '../../domain/errors.ts';
 import { SEARCH_ATTRIBUTES } from '../../domain/names.ts';
-import { freePorts } from './free-ports.ts';
+import { freePorts } from '../../network/free-ports.ts';
 import { dieWithParent } from './run-program.ts';
 import { findTemporalCli } from './temporal-cli.ts';
 import { originFault, type OriginFault } from '../../http/origin-check.ts';

@@ -3,6 +3,8 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { Client } from '@temporalio/client';
 import type { MetricsConfig } from './config.ts';
 import { ConfigError } from '../../config/problems.ts';
+import type { AudienceSource } from '../../activities/audience-source.ts';
+import { measuredSource } from '../../sources/source.ts';
 import { isLoopback, pageFault } from '../../http/origin-check.ts';
 import { JobPoller } from './job-poller.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
@@ -90,6 +92,8 @@ export interface ServeMetricsOptions {
 export interface ServedMetrics {
   readonly metrics: WorkerMetrics;
   readonly url: string;
+  /** The same source, whose calls are counted. */
+  measured(source: AudienceSource): AudienceSource;
   /**
    * From now on, each scrape queries the running jobs of this task queue; the next scrape has their answers. Returns a function that ends this:
    * no job is queried once it resolves.
@@ -135,6 +139,7 @@ export async function serveMetrics({
   return {
     metrics,
     url: server.url,
+    measured: (source) => measuredSource(source, (...call) => metrics.sourceCalled(...call)),
     askJobs: (client, taskQueue) => {
       if (most === 0) return () => Promise.resolve();
       const poller = new JobPoller({

@@ -22,6 +22,8 @@ export const tracingSchema = z
   })
   .optional();
 
+export type TracingConfig = NonNullable<z.infer<typeof tracingSchema>>;
+
 /** An endpoint alone turns traces on; a ratio only changes how many are made if the file configures them. */
 export function tracingOf({ tracing }: Record<string, unknown>, env: Env): object {
   const base = env('OTEL_EXPORTER_OTLP_ENDPOINT');

@@ -14,7 +14,7 @@ import {
   recordsFrom,
 } from '../../../src/features/consumers/kafka-message-reader.ts';
 import { ingestOf } from '../../../src/features/ingests/ingest.ts';
-import { freePort } from '../../../src/features/local/free-ports.ts';
+import { freePort } from '../../../src/network/free-ports.ts';
 import { TLS_TERMS } from '../../../src/network/tls.ts';
 import { Said } from './a-consumer.ts';
 

@@ -5,7 +5,7 @@ import { kafkaSchema } from '../../../src/features/consumers/config.ts';
 import { startKafka } from '../../../src/features/consumers/kafka.ts';
 import { ConsumerMetrics } from '../../../src/features/consumers/handover.ts';
 import type { CheckedTrigger } from '../../../src/client/push/job-pusher.ts';
-import { freePort } from '../../../src/features/local/free-ports.ts';
+import { freePort } from '../../../src/network/free-ports.ts';
 import { describeWithKafka, TestKafka } from '../../support/kafka.ts';
 import { until } from '../../support/patience.ts';
 import { makeCertificateAuthority } from '../../webhook/a-certificate-authority.ts';

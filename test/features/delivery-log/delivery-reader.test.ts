@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { DeliveryFilter, DeliveryRow } from '../../../src/contract/delivery.ts';
 import { deliveryQuery } from '../../../src/features/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../../src/features/delivery-log/delivery-reader.ts';
-import { newWriter } from '../../../src/features/delivery-log/fellow-workers.ts';
+import { newIdentity } from '../../../src/worker/identity.ts';
 import { fileSql } from '../../../src/features/delivery-log/file-log.ts';
 import { sql } from '../../../src/features/delivery-log/log-sql.ts';
 import { openLogWriter } from '../../../src/features/delivery-log/open-log.ts';
@@ -206,7 +206,7 @@ describe.each(KINDS)('a log in %s', (kind) => {
   test('a worker with nothing to do says how far it is when somebody asks', async () => {
     const { reader, place } = await emptyLog(kind);
     const log = { warn: () => undefined, info: () => undefined };
-    const writer = openLogWriter({ ...place, retentionDays: 30 }, { log }, newWriter('9@there'));
+    const writer = openLogWriter({ ...place, retentionDays: 30 }, { log }, newIdentity('9@there'));
     writer.notePolled(new Map());
     const idle = async (): Promise<boolean> =>
       (await reader.gaps({ until: iso(Date.now()) }, { waitMs: 0 })).some(({ worker }) => worker === '9@there');

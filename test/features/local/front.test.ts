@@ -4,7 +4,7 @@ import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { type Front, openFront } from '../../../src/features/local/temporal-server.ts';
-import { freePorts } from '../../../src/features/local/free-ports.ts';
+import { freePorts } from '../../../src/network/free-ports.ts';
 
 let behind: Server;
 let seen: string[];

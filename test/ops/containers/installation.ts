@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from '@jest/globals';
-import { freePorts } from '../../../src/features/local/free-ports.ts';
+import { freePorts } from '../../../src/network/free-ports.ts';
 import { MADE_FROM } from '../../../scripts/source-stamp.mjs';
 import { root } from '../../docs/pages.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
