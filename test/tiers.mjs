@@ -18,6 +18,7 @@ export const TIERS = {
     'features/watch/publish-changes',
     'features/watch/scan-members',
     'api/failures',
+    'app/features',
     'api/idempotency-store',
     'api/limited-keys',
     'api/limits',
