@@ -128,7 +128,7 @@ const SHELL = {
   },
   client: {
     ring: 'shell',
-    holds: "our API over Temporal's client: jobs, dead letters, `push/`, what `history/` says",
+    holds: "our API over Temporal's client: jobs, dead letters, `push/`; `calls/` asks Temporal",
     values: ['contract', 'domain', 'temporal', 'words', 'workflows/messages.ts'],
     packages: ['node', 'zod', 'csv-parse', '@temporalio/client', '@temporalio/envconfig', ...TEMPORAL_COMMON],
   },
@@ -171,7 +171,7 @@ const SHELL = {
   },
   worker: {
     ring: 'shell',
-    holds: 'composition: configuration, source, activities, worker, shutdown; log; `metrics/`',
+    holds: "parts of a worker's process: its runtime, log, name, readiness and reloading",
     values: [
       'activities',
       'authorizations',

@@ -55,7 +55,7 @@ export const DEFAULT_API_PORT = 7280;
 /** How often the configuration is checked for changed keys, in ms. */
 const RELOAD_MS = 5_000;
 
-/** Who may use the API, and which senders' own requests it accepts. Both may change while it serves. */
+/** The keys of the API, and the senders whose own requests it accepts. Both may change while it serves. */
 interface ApiConfig {
   readonly apiKeys: ConfiguredApiKeys;
   readonly ingests: ConfiguredIngests;

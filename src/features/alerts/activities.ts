@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { logAlerts } from '../../activities/log-alerts.ts';
+import type { CoreConfig } from '../../config/core-config.ts';
 import { JSON_TYPE } from '../../contract/request-shape.ts';
 import type { RaisedAlert } from '../../contract/alert.ts';
 import type { Activities } from '../../contract/ports.ts';
@@ -19,13 +20,7 @@ export interface AlertSettings {
 }
 
 /** The destination that is configured; undefined: alerts are only logged. */
-export function alertSettings({
-  url,
-  authorization,
-}: {
-  readonly url?: string | undefined;
-  readonly authorization: string | null;
-}): AlertSettings | undefined {
+export function alertSettings({ url, authorization }: CoreConfig['alerts']): AlertSettings | undefined {
   return url === undefined ? undefined : { url, authorization };
 }
 

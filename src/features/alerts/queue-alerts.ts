@@ -1,8 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { RaisedAlert } from '../../contract/alert.ts';
-import { ALERTS } from './sandbox/ports.ts';
-import { alertsSignal } from './sandbox/messages.ts';
+import { ALERTS, alertsSignal } from './sandbox/ports.ts';
 
 /**
  * Signals alerts to the workflow with this id that sends them in turn, and starts it where it does not run. May be called again after its answer

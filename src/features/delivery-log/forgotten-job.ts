@@ -1,6 +1,6 @@
 import { JobNotFound } from '../../client/calls/errors.ts';
 
-/** A job that nobody knows, and of which the delivery log has deliveries, was meant: Temporal has forgotten it. */
+/** Returns a failure that says so where Temporal has forgotten a job, and the delivery log still has its deliveries. Returns any other as it is. */
 export async function forgottenJob(error: unknown): Promise<unknown> {
   if (!(error instanceof JobNotFound)) return error;
   // Loaded here, since a command seldom fails so.

@@ -57,12 +57,13 @@ export class WorkerLog {
       if (counts !== undefined) counts.deliveryLogProblem = problem;
     };
     const readable = readableLog(place);
+    // First, since nothing closes what was opened before a failure here.
+    this.toldLog = readable && openDeliveryReader(readable, sealing);
     this.#writer = openLogWriter(place, { log, counted, noticed }, identity);
     this.#endWatch = watchFellows(() => pollersOf(client, config.taskQueue), this.#writer);
     this.deliveryLog = deliveryLogOf({ worker: THIS_WORKER, bodies, seal: sealing.seal, writer: this.#writer });
     this.keeps = bodies === 'all' ? 'all' : 'failed';
     this.folder = folder;
-    this.toldLog = readable && openDeliveryReader(readable, sealing);
   }
 
   /** Why the log cannot be used; undefined when it can. Never rejects. */
@@ -76,8 +77,11 @@ export class WorkerLog {
 
   /** Writes what waits, within its time. */
   async close(): Promise<void> {
-    await this.toldLog?.close();
-    this.#endWatch();
-    await this.#writer.close();
+    try {
+      await this.toldLog?.close();
+    } finally {
+      this.#endWatch();
+      await this.#writer.close();
+    }
   }
 }

@@ -3,8 +3,7 @@ import type { RaisedAlert } from '../../../contract/alert.ts';
 import { isRecord } from '../../../domain/json.ts';
 import { summaryOf } from '../../../domain/workflow-visibility.ts';
 import { INTERNAL } from '../../../workflows/answering.ts';
-import type { AlertActivities } from './ports.ts';
-import { alertsSignal } from './messages.ts';
+import { type AlertActivities, alertsSignal } from './ports.ts';
 
 /** After a day an alert is no longer news; the status of the job is. */
 const NEWS_MS = 24 * 60 * 60_000;

@@ -1,9 +1,13 @@
+import { defineSignal } from '@temporalio/workflow';
 import type { RaisedAlert } from '../../../contract/alert.ts';
 
 /** The workflow type that sends the alerts of one job, one after the other, however long their webhook is down. */
 export const ALERTS = 'alerts';
 
-/** The workflow that sends the alerts of a job, or of the watch of an audience. */
+/** To that workflow: these are to be sent, too. */
+export const alertsSignal = defineSignal<[readonly RaisedAlert[]]>('alerts');
+
+/** The id of the workflow that sends the alerts of a job, or of the watch of an audience. */
 export function alertsWorkflowId({ job, audience }: Pick<RaisedAlert, 'job' | 'audience'>): string {
   return job === undefined ? `watch-alerts-${audience?.id ?? ''}` : `alerts-${job.id}`;
 }
