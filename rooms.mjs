@@ -304,7 +304,7 @@ const FEATURES = Object.fromEntries([
       ring: 'feature',
       holds: 'the activities of a feature, and the questions that they answer; the sandbox loads it, too',
       values: ['domain'],
-      types: ['contract', 'features'],
+      types: ['contract', 'worker/worker-health.ts', 'features'],
       packages: [],
     },
   ],

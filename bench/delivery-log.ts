@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { optionsOf } from '../chaos/options.ts';
 import { findPostgres, Postgres } from '../demo/postgres-server.ts';
-import type { DeliveryFilter } from '../src/contract/delivery.ts';
+import type { DeliveryFilter } from '../src/features/delivery-log/delivery.ts';
 import { openDeliveryReader, openDeliveryStore } from '../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { openBenchStage } from './stage.ts';

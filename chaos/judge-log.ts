@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../src/contract/delivery.ts';
+import type { DeliveryRow } from '../src/features/delivery-log/delivery.ts';
 import { type Incidents, isSuccess, mayBeGivenUp, type SeenRequest } from './judge.ts';
 
 /** How the delivery log and the endpoints' ledgers agree. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExportJobs } from '../src/app/export-jobs.ts';
-import type { DeliveryRow } from '../src/contract/delivery.ts';
+import type { DeliveryRow } from '../src/features/delivery-log/delivery.ts';
 import { changeKey, type Incidents, isExplained, isSuccess, type JobEvidence, type SeenRequest } from './judge.ts';
 import { mayLackItsRow } from './judge-log.ts';
 import type { Trouble } from './trouble.ts';

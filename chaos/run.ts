@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DeliveryRow } from '../src/contract/delivery.ts';
+import type { DeliveryRow } from '../src/features/delivery-log/delivery.ts';
 import { type LogPlace, openDeliveryReader } from '../src/features/delivery-log/open-log.ts';
 import { sealingWith } from '../src/temporal/sealed-text.ts';
 import { Dice } from '../demo/dice.ts';

@@ -4,7 +4,7 @@ import { type JobDirectory, unmatchedText } from '../client/push/job-directory.t
 import { hasEnded, publishList } from '../client/push/publish.ts';
 import type { CheckedTrigger } from '../client/push/job-pusher.ts';
 import { checked } from '../client/push/push.ts';
-import { triggerKeySearch } from '../domain/trigger.ts';
+import { triggerKeySearch } from '../client/push/key-search.ts';
 import type { Caller } from './callers.ts';
 import { type Refusal, Refused, refusalOf } from './refusal.ts';
 

@@ -15,7 +15,7 @@ import { EDITABLE_FIELDS, FORM_FIELDS } from '../domain/form.ts';
 import { definedOf, isRecord } from '../domain/json.ts';
 import { jobHasWords } from '../words/text.ts';
 import type { JsonObject } from '../contract/trigger.ts';
-import { twinText } from '../domain/twins.ts';
+import { twinText } from '../client/jobs/twins.ts';
 import type { Caller } from './callers.ts';
 import {
   checkedBody,

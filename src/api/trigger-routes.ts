@@ -5,7 +5,7 @@ import { InvalidTrigger } from '../client/calls/errors.ts';
 import { until } from '../client/push/push.ts';
 import { parseTrigger, inputLines, UnreadableLine } from '../client/push/trigger-lines.ts';
 import { counted } from '../domain/text.ts';
-import { MOST_IN_REQUEST } from '../domain/trigger.ts';
+import { MOST_IN_REQUEST } from '../client/push/key-search.ts';
 import { bodyOf, type JsonBody, type LinesBody, rejectDoubledKeys } from './bodies.ts';
 import { Intake, type IntakeWorld, type Item, type TakenIn } from './intake.ts';
 import { flagParameter, queryOf } from './operation.ts';

@@ -12,9 +12,9 @@ import type { BackfillStatus, JobStatus, KeptTriggers } from '../contract/job-st
 import type { LoggedDeed } from '../contract/audit.ts';
 import { ALIKE, deedInWords, targetInWords } from '../words/audit.ts';
 import { counted, duration, printable } from '../domain/text.ts';
-import { shellWord } from '../domain/text.ts';
+import { shellWord } from '../words/text.ts';
 import { isDelivering, type StatusRow, statusRows, type Tone } from '../words/status-rows.ts';
-import { twinText } from '../domain/twins.ts';
+import { twinText } from '../client/jobs/twins.ts';
 import { commandLine, count, field, fromNow, headed, wrap } from './text.ts';
 import { type Paint, plain, type Style, type Terminal } from './terminal.ts';
 

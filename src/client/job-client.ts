@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Asker, AuditEntry, By, LoggedDeed } from '../contract/audit.ts';
-import type { Attempt } from '../contract/attempt.ts';
+import type { Attempt } from './calls/attempt.ts';
 import type { AudienceList, AuthorizationListing } from '../contract/audience.ts';
 import type { JobDefinitionInput, JobEdit } from '../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../contract/job-status.ts';
@@ -56,7 +56,7 @@ import {
 } from './push/push.ts';
 
 export type { Asker, AuditAction, AuditChange, AuditEntry, Door } from '../contract/audit.ts';
-export type { Attempt } from '../contract/attempt.ts';
+export type { Attempt } from './calls/attempt.ts';
 export type { AudienceList, AudienceListing, AuthorizationListing } from '../contract/audience.ts';
 export type { JobDefinition, JobDefinitionInput, JobEdit, Problem } from '../contract/export-job.ts';
 export type {

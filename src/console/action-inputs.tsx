@@ -1,5 +1,6 @@
 import { Fragment, type JSX } from 'preact';
-import { shellWord, shownCount } from '../domain/text.ts';
+import { shownCount } from '../domain/text.ts';
+import { shellWord } from '../words/text.ts';
 
 // Inputs and texts that the dialogues of a job's actions share.
 

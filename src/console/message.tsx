@@ -1,6 +1,5 @@
 import type { JSX } from 'preact';
-import type { DeliveryDetails } from '../contract/delivery.ts';
-import type { ShownRequest } from '../contract/delivery.ts';
+import type { Exchange, ShownRequest } from '../contract/delivery.ts';
 import { definedOf } from '../domain/json.ts';
 import { indentedJson } from '../words/indented-json.ts';
 import { printable, shownCount } from '../domain/text.ts';
@@ -20,8 +19,15 @@ export function Request({ request }: { readonly request: ShownRequest }): JSX.El
   );
 }
 
+interface AnswerProps extends Pick<Exchange, 'response'> {
+  readonly status?: number | undefined;
+  readonly code?: string | undefined;
+  /** Its beginning, where no more was kept. */
+  readonly answer?: string | undefined;
+}
+
 /** An endpoint's answer, as far as it was kept. */
-export function Answer({ status, code, answer = '', response }: DeliveryDetails): JSX.Element {
+export function Answer({ status, code, answer = '', response }: AnswerProps): JSX.Element {
   const { headers = [], body = answer } = response ?? {};
   return <Http label="The answer" head={failureInWords(definedOf({ status, code }))} {...{ headers, body }} />;
 }

@@ -1,8 +1,7 @@
 import type { JobStatus } from '../contract/job-status.ts';
 import type { ShownRequest } from '../contract/delivery.ts';
 import { hasStopped } from '../domain/job-state.ts';
-import { capital } from '../words/text.ts';
-import { shellWord } from '../domain/text.ts';
+import { capital, shellWord } from '../words/text.ts';
 import { counted, duration, printable, printableReason } from '../domain/text.ts';
 import { failureInWords } from '../domain/verdict.ts';
 import type { Remedy } from '../contract/remedy.ts';

@@ -1,4 +1,3 @@
-import type { DeliveryFilter } from './delivery.ts';
 import type { JobEdit } from './export-job.ts';
 import type { Replay } from './replay.ts';
 import type { Json } from './trigger.ts';
@@ -117,21 +116,6 @@ export interface LoggedDeed extends Omit<AuditEntry, 'n'> {
   readonly target: string;
   /** Absent: it concerns no single job. */
   readonly jobId?: string;
-}
-
-/** Which deeds are wanted. Everything must hold; of no job are only those without a filter by job. */
-export interface DeedFilter extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'> {
-  readonly who?: string | undefined;
-  readonly targets?: readonly string[] | undefined;
-  /** Only decisions about dead letters of these deliveries, by their ids. */
-  readonly deadLettersOf?: readonly string[] | undefined;
-}
-
-export interface DeedPage {
-  /** Newest first. */
-  readonly entries: readonly LoggedDeed[];
-  /** Where the next page begins; absent: there is none. */
-  readonly next?: string;
 }
 
 /** The answer of the query `revision`. It contains whole webhook URLs. */

@@ -19,14 +19,14 @@ export function nearestKey(key: string, known: readonly string[]): string | unde
 }
 
 /** Anything longer is not a misspelt key, and would take long to compare. */
-const LONGEST = 300;
+export const LONGEST = 300;
 
-function bare(key: string): string {
+export function bare(key: string): string {
   return key.toLowerCase().replaceAll(/[-_ ]/g, '');
 }
 
 /** How many letters differ, one row at a time; two neighbours that are swapped count as one. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
@@ -64,65 +64,4 @@ function adviceFor(key: string, known: readonly string[]): string {
   const near = nearestKey(key, known);
   if (near !== undefined) return `There is no such field. Did you mean "${near}"?`;
   return known.length === 0 ? 'There is no such field.' : `There is no such field. The fields are ${known.join(', ')}.`;
-}
-
-/** Most different keys that one request may have compared. Requests that repeat their keys, as all but hostile ones do, need few. */
-const MOST_COMPARED = 1_000;
-
-/**
- * Looks for known keys that a request misspells. For objects whose other unknown keys are ignored, so it takes less for a misspelling than
- * `nearestKey`: `lat` may well be a latitude. Each different key is compared once, and only with known ones of about its length.
- */
-export class KeySearch {
-  readonly #known: readonly string[];
-  readonly #given: readonly string[];
-  /** By key, the known ones that it most likely means. */
-  readonly #meant = new Map<string, readonly string[]>();
-
-  /** @param given known keys that no object lacks, since they are given in another way. */
-  constructor(known: readonly string[], given: readonly string[] = []) {
-    this.#known = known;
-    this.#given = given;
-  }
-
-  /** How many keys were compared. */
-  get compared(): number {
-    return this.#meant.size;
-  }
-
-  /**
-   * Returns an unknown key of an object, and the known one that it misspells and that the object lacks. Undefined: it misspells none. In words: why
-   * the object was not searched.
-   */
-  misspelt(
-    fields: Readonly<Record<string, unknown>>,
-  ): { readonly key: string; readonly near: string } | 'too many keys' | undefined {
-    const missing = this.#known.filter((key) => fields[key] == null && !this.#given.includes(key));
-    if (missing.length === 0) return undefined;
-    for (const key of Object.keys(fields)) {
-      if (this.#known.includes(key)) continue;
-      const meant = this.#meantBy(key);
-      if (meant === undefined) return 'too many keys';
-      const near = meant.find((one) => missing.includes(one));
-      if (near !== undefined) return { key, near };
-    }
-    return undefined;
-  }
-
-  /** Undefined: too many were compared already. */
-  #meantBy(key: string): readonly string[] | undefined {
-    const before = this.#meant.get(key);
-    if (before !== undefined || key.length > LONGEST) return before ?? [];
-    const plain = bare(key);
-    const alike = this.#known.filter((one) => Math.abs(bare(one).length - plain.length) <= mayDiffer(one));
-    if (alike.length === 0) return alike;
-    if (this.#meant.size >= MOST_COMPARED) return undefined;
-    const meant = alike.filter((one) => editDistance(plain, bare(one)) <= mayDiffer(one));
-    this.#meant.set(key, meant);
-    return meant;
-  }
-}
-
-function mayDiffer(known: string): number {
-  return Math.floor(known.length / 3);
 }

@@ -2,7 +2,6 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { TriggerEvent } from '../contract/trigger.ts';
 import { knownInstant } from './instant.ts';
-import { deadLetterId } from './names.ts';
 
 /** SHA-256 of a text's UTF-8, in hex. */
 export type Sha256 = (text: string) => string;
@@ -29,25 +28,6 @@ export function deliveryText(
   { user, audience, event, at }: { user: string; audience: string; event: TriggerEvent; at: string },
 ): string {
   return joined([subscriptionId, user, audience, event, knownInstant(at) ?? at]);
-}
-
-// A trigger's trace needs no state: its trace id (W3C Trace Context, 3.2.2.3) is its delivery id. Both have the same length and are evenly
-// distributed, and a delivery id stays the same on every attempt, from every worker, after every crash. All zeros, which no trace may have,
-// would be one id in 2^128.
-
-/**
- * The id of the root span of a trigger, 16 hex digits: every worker knows it before that span is exported, when the trigger is settled. A
- * redelivered dead letter begins another one in the same trace.
- *
- * @param redelivery how often the trigger was redelivered, from 0.
- */
-export function rootSpanId(deliveryId: string, redelivery: number, hash: Sha256): string {
-  return hash(deadLetterId(deliveryId, redelivery)).slice(0, 16);
-}
-
-/** The header `traceparent` of a request: W3C Trace Context, version 00. Its last part says whether the request's span is recorded. */
-export function traceparentOf(traceId: string, spanId: string, isSampled: boolean): string {
-  return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`;
 }
 
 /** Least digits of a delivery id to look it up by: fewer would find the deliveries of many. */

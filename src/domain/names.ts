@@ -7,9 +7,6 @@ export const BACKFILL = 'backfill';
 /** Returns a worker's answer to a question, and starts nothing. */
 export const WORKER_RPC = 'workerRpc';
 
-/** Finds the changes of an audience whose source has no event stream. */
-export const WATCH_AUDIENCE = 'watchAudience';
-
 /** Keeps waiting triggers for a job, outside the job's own state. */
 export const HOLDER = 'holder';
 /** Keeps a trigger until a person decides what to do with it. */
@@ -80,11 +77,6 @@ export function beganAt(subscriptionId: string): number | undefined {
 
 export function backfillWorkflowId(jobWorkflow: string, n: number): string {
   return `${jobWorkflow}-backfill-${n}`;
-}
-
-/** One watch for each audience, by its canonical id. */
-export function watchWorkflowId(audienceId: string): string {
-  return `watch-${audienceId}`;
 }
 
 /** @param holder a number of the overflow. */

@@ -1,7 +1,6 @@
 import type { JobDefinition } from '../contract/export-job.ts';
 import type { ProfileRef } from '../contract/holder.ts';
-import { KeySearch } from '../contract/nearest-key.ts';
-import type { EventTrigger, Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
+import type { Json, JsonObject, TriggerEvent } from '../contract/trigger.ts';
 import { parseInstant } from './instant.ts';
 import { scanMembers } from './json-scan.ts';
 import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
@@ -10,8 +9,6 @@ import { isRecord, parseJson, stringifyJson, utf8Bytes } from './json.ts';
 export const MAX_TRIGGER_BYTES = 64 * 1024;
 /** Most levels of objects and arrays in a profile. Nested too deep for the stack, it could be read, but never written again. */
 const MAX_PROFILE_DEPTH = 200;
-/** Most triggers of one request: all of them are read and checked before any is signalled. */
-export const MOST_IN_REQUEST = 10_000;
 /** Most characters of a person's id. */
 export const MAX_USER_LENGTH = 255;
 
@@ -97,24 +94,6 @@ export function readTrigger(raw: unknown, event?: TriggerEvent, maxBytes = MAX_T
       ...(profileRef === undefined ? {} : { profileRef }),
     },
   };
-}
-
-const KEYS: readonly (keyof EventTrigger)[] = ['event', 'audience', 'user', 'at', 'profile'];
-
-/** Looks for misspelt keys in the triggers of one request. @param given keys that the triggers need not have. */
-export function triggerKeySearch(given: readonly (keyof EventTrigger)[] = []): KeySearch {
-  return new KeySearch(KEYS, given);
-}
-
-/**
- * Returns why a caller who can fix a trigger should not send it, although its unknown keys would be ignored: one of them most likely is a
- * misspelt `profile` or `at`. Without its `profile`, the person's whole profile would be sent. In words; undefined when none is.
- */
-export function misspeltInTrigger(trigger: object, search = triggerKeySearch()): string | undefined {
-  const found = search.misspelt(trigger as Readonly<Record<string, unknown>>); // Its keys are all that is read.
-  if (found === 'too many keys')
-    return 'the request has too many different keys that no trigger has: fields of a person belong into "profile"';
-  return found === undefined ? undefined : `it has no "${found.near}" but "${found.key}"`;
 }
 
 // The bytes of {"user":"","audience":"","event":"enter","at":"","profile":} without its values.

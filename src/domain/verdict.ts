@@ -69,15 +69,6 @@ export const VERDICTS: Readonly<Record<Verdict, VerdictMeaning>> = {
   'worker-fault': { ...NOT_REQUESTED, isOfEverybody: true },
 };
 
-/** Verdicts that are no failures: nothing was to be sent, or not yet, or not any more. Counts and searches for failures leave them out. */
-export const NO_FAILURES = [
-  ...Object.entries(VERDICTS).flatMap(([verdict, { isShown }]) => (isShown ? [] : [verdict])),
-  'superseded',
-];
-
-/** The verdicts by which deliveries are searched; `failed`: all failures. */
-export const SEARCHED_VERDICTS = ['delivered', 'failed', ...Object.keys(VERDICTS), 'superseded'] as const;
-
 /** Whether a request was really made, as far as that is known. A template that failed is judged like a refusal, but asked nobody. */
 export function wasRequested({
   verdict,
@@ -290,11 +281,6 @@ export function isFailureInWords(text: string): boolean {
 }
 
 const NO_ANSWER = 'no answer';
-
-/** A failure by its status or its code, as counts name it: `503`, `ECONNREFUSED`. */
-export function failureNamed(name: string): { readonly status: number } | { readonly code: string } {
-  return /^\d+$/.test(name) ? { status: Number(name) } : { code: name };
-}
 
 /** The result of a failed attempt, in words: `HTTP 503`, `connection refused`; a code without words is given as it is. */
 export function failureInWords({ status, code }: { readonly status?: number; readonly code?: string }): string {

@@ -1,12 +1,14 @@
 import { utf8Bytes } from './json.ts';
 import { printable, exactTime, shownTime } from './text.ts';
 import type { Audience } from '../contract/audience.ts';
-import { type UrlDigests, urlDigests } from './twins.ts';
 import type { JobDefinition } from '../contract/export-job.ts';
-import { audienceAttribute, SEARCH_ATTRIBUTES } from './names.ts';
+import { SEARCH_ATTRIBUTES } from './names.ts';
 import type { DeadLetterState, DeadLetterStatus } from '../contract/dead-letter.ts';
 import { failureInWords } from './verdict.ts';
 import type { SearchAttribute } from '../contract/ports.ts';
+import type { TriggerEvent } from '../contract/trigger.ts';
+import { shortKey } from './delivery-id.ts';
+import { wantsEvent } from './trigger.ts';
 
 // A server may refuse a summary of more than 400 bytes. Its quotes and encoding count, and encryption adds up to 190.
 const SUMMARY_BYTES = 200;
@@ -36,7 +38,7 @@ function cell(text: string): string {
  * The content of a job's memo: written first by the client that starts the job, then by the job itself at every edit, and read by lists and
  * by publishing.
  */
-interface JobMemo {
+export interface JobMemo {
   readonly label: string;
   readonly description?: string;
   readonly audiences: readonly Pick<Audience, 'id' | 'slug'>[];
@@ -53,32 +55,6 @@ export function jobMemo(
     ...(description === undefined ? {} : { description }),
     audiences: audiences.map(({ id, slug }) => ({ id, slug })),
     sendsTo: urlDigests(definition),
-  };
-}
-
-/** The options that a job is started with: what lists and the Temporal UI show of it before it has reported anything itself. */
-export function shownToPeople(
-  jobId: string,
-  job: {
-    readonly definition: JobDefinition;
-    readonly audiences: readonly Audience[];
-    readonly missingSearchAttributes: readonly string[];
-  },
-) {
-  const { definition, audiences, missingSearchAttributes } = job;
-  const attributes = [
-    keyword('ExportJobId', jobId),
-    keyword('ExportJobStatus', 'running'),
-    keywordList(
-      'ExportAudiences',
-      audiences.map(({ id }) => audienceAttribute(id)),
-    ),
-  ];
-  return {
-    staticSummary: summaryOf(definition.label),
-    memo: jobMemo(definition, audiences),
-    // With an attribute that the namespace does not have, the start would be refused.
-    ...(missingSearchAttributes.length > 0 ? {} : { typedSearchAttributes: attributes }),
   };
 }
 
@@ -120,4 +96,12 @@ export function keyword(name: NamesOfType<'KEYWORD'>, value: string): SearchAttr
 
 export function keywordList(name: NamesOfType<'KEYWORD_LIST'>, value: string[]): SearchAttribute {
   return { key: { name, type: SEARCH_ATTRIBUTES[name] }, value };
+}
+/** Where a job's enters go, and its exits: digests of the URLs, which may hold secrets. Empty: it sends none. */
+export type UrlDigests = readonly [enters: string, exits: string];
+
+export function urlDigests(form: Pick<JobDefinition, 'webhookUrl' | 'events' | 'onEnter' | 'onExit'>): UrlDigests {
+  const digest = (event: TriggerEvent, own: JobDefinition['onEnter']): string =>
+    wantsEvent(form, event) ? shortKey(own?.webhookUrl ?? form.webhookUrl) : '';
+  return [digest('enter', form.onEnter), digest('exit', form.onExit)];
 }

@@ -1,3 +1,5 @@
+import { printable } from '../domain/text.ts';
+
 /** The text with its first letter as a capital. */
 export function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
@@ -22,4 +24,11 @@ export interface NamedJob {
 /** Whether a job's id, label and audiences have all words that somebody searches for. */
 export function jobHasWords({ jobId, label = '', audiences = [] }: NamedJob, search: string): boolean {
   return hasWords([jobId, label, ...audiences.map(({ slug }) => slug)].join('\n'), search);
+}
+
+/** A word of a command, quoted if a shell would split it. Characters that control a terminal are escaped. */
+export function shellWord(text: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  if (printable(text) === text) return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return `$'${printable(text.replaceAll(/[\\']/g, String.raw`\$&`))}'`;
 }

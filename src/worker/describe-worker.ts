@@ -1,4 +1,4 @@
-import type { WorkerHealth } from '../contract/worker-health.ts';
+import type { WorkerHealth } from './worker-health.ts';
 import { access, constants, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { ConnectConfig } from '../client/calls/connect.ts';

@@ -1,4 +1,4 @@
-import type { WorkerPart } from '../contract/worker-health.ts';
+import type { WorkerPart } from './worker-health.ts';
 import { setTimeout } from 'node:timers/promises';
 import { SourceError } from '../activities/audience-source.ts';
 import { SourceUnavailable } from '../sources/source.ts';

@@ -7,8 +7,14 @@ import type { Step } from '../domain/job/steps.ts';
 import { describeJob, describePerson } from '../domain/job/describing.ts';
 import { describeRevision, note, stopJob } from '../domain/job/operating.ts';
 import type { RunFacts } from '../domain/job/run-end.ts';
-import { type CarriedJob, carryJob, isCarriedJob, restoreJob } from '../domain/job/carrying.ts';
-import { partOf, type RecoveryState } from '../domain/job/recovering.ts';
+import {
+  type CarriedJob,
+  carryJob,
+  isCarriedJob,
+  restoreJob,
+  partOf,
+  type RecoveryState,
+} from '../domain/job/carrying.ts';
 import { deliverySettings } from '../domain/job/job.ts';
 import type { DispatcherState } from '../domain/job/state.ts';
 import { stringifyJson } from '../domain/json.ts';

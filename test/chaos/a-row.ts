@@ -1,5 +1,5 @@
 import type { SeenRequest } from '../../chaos/judge.ts';
-import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../src/features/delivery-log/delivery.ts';
 
 /** The log's row of a request that was answered with success. */
 export function rowOf(

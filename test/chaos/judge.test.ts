@@ -5,7 +5,7 @@ import { judgeLog, misnumberedOf } from '../../chaos/judge-log.ts';
 import { SoakLedger } from '../../chaos/soak-ledger.ts';
 import { SLACK_MS, StallWatch } from '../../chaos/stalls.ts';
 import { Trouble, type TroubleOptions } from '../../chaos/trouble.ts';
-import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../src/features/delivery-log/delivery.ts';
 import type { Answer } from '../../src/features/local/receiver.ts';
 import { aDelivery } from '../features/delivery-log/a-delivery.ts';
 import { rowOf } from './a-row.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { type Incidents, judge, type SeenRequest } from '../../chaos/judge.ts';
 import { type Asked, judgeReplay, type ReplayVerdict } from '../../chaos/replay.ts';
-import type { DeliveryRow } from '../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../src/features/delivery-log/delivery.ts';
 import { rowOf } from './a-row.ts';
 
 const CALM: Incidents = { kills: new Map(), outages: [], repeated: new Set(), requestTimeoutMs: 2000, stalls: [] };

@@ -12,7 +12,7 @@ import {
   withField,
 } from '../../src/console/form.ts';
 import { ago, clockTime, jobSentence, spanWord, utc } from '../../src/console/words.ts';
-import { shellWord } from '../../src/domain/text.ts';
+import { shellWord } from '../../src/words/text.ts';
 import { toneOf } from '../../src/words/status-rows.ts';
 import { readDuration } from '../../src/contract/duration.ts';
 import { checkJobDefinition, type JobDefinitionInput } from '../../src/contract/export-job.ts';

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from '@jest/globals';
 import { curlOf } from '../../src/console/words.ts';
-import { shellWord } from '../../src/domain/text.ts';
+import { shellWord } from '../../src/words/text.ts';
 
 /** The words that a shell makes of a line. */
 function wordsIn(line: string): string[] {

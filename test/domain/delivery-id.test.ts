@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { deliveryId, membershipText, rootSpanId, shortKey, traceparentOf } from '../../src/domain/delivery-id.ts';
+import { deliveryId, membershipText, shortKey } from '../../src/domain/delivery-id.ts';
+import { rootSpanId, traceparentOf } from '../../src/features/spans/trace-ids.ts';
 import { always, anyText } from '../support/properties.ts';
 import { instantOf } from '../../src/domain/instant.ts';
 

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { SliceEnd } from '../../src/contract/attempt.ts';
 import type { SliceInput, SliceTrigger } from '../../src/contract/slice.ts';
-import { deliveryId } from '../../src/domain/delivery-id.ts';
-import { attemptsOf, didAsk, packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
+import { packSlice, readProgress, readReport, unpackSlice } from '../../src/domain/slice.ts';
 import { SETTINGS } from '../support/delivery-settings.ts';
 import { always } from '../support/properties.ts';
-import { readProfileRef, isProfileHolder, profileFrom, profileHolderName } from '../../src/domain/trigger-run.ts';
+import { readProfileRef, isProfileHolder, profileFrom } from '../../src/domain/trigger-run.ts';
+import { profileHolderName } from '../../src/client/push/writing-runs.ts';
 
 const AUDIENCES = ['a', 'b'].map((id) => ({ id, slug: id, name: id }));
 const SLICE: Omit<SliceInput, 'triggers'> = {
@@ -54,69 +53,6 @@ test('a slice that refers to an audience which it does not have is refused, not 
   expect(() => unpackSlice({ ...packed, triggers: [['1', 9, AT]] })).toThrow(RangeError);
 });
 
-const VIP = { id: 'ab'.repeat(16), slug: 'vip', name: 'Very important' };
-const at = '2026-11-25T08:30:00Z';
-const slice: SliceInput = {
-  ...SLICE,
-  audiences: [VIP],
-  triggers: ['a', 'b', 'c', 'd'].map((user) => ({ user, audience: VIP.id, event: 'enter', at })),
-};
-const place = { jobId: 'vip-to-crm', runId: 'run', atMs: Date.UTC(2026, 10, 25, 14, 3, 21) };
-
-function attempts(end: SliceEnd) {
-  return attemptsOf(place, { slice, end, startedAtMs: place.atMs - 500 }, () => true);
-}
-
-test('a trigger that a report lists neither as failed nor as unsent was delivered', () => {
-  const failure = { index: 1, status: 503, verdict: 'transient', durationMs: 84, answer: 'busy' } as const;
-  const told = attempts({ kind: 'reported', report: { failed: [failure], unsent: [3], sendingMs: 100 } });
-  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'failed', 'delivered', 'unsent']);
-  expect(told[1]).toMatchObject({ status: 503, durationMs: 84, answer: 'busy', verdict: 'transient' });
-  expect(told[0]).not.toHaveProperty('durationMs');
-});
-
-test('an attempt gives person, job, run, slice, times and webhook-id, and nothing of the URL', () => {
-  const [first] = attempts({ kind: 'reported', report: { failed: [], unsent: [], sendingMs: 1 } });
-  expect(first).toEqual({
-    jobId: 'vip-to-crm',
-    runId: 'run',
-    attempt: 1,
-    sliceId: 7,
-    startedAt: '2026-11-25T14:03:20.500000000Z',
-    endedAt: '2026-11-25T14:03:21.000000000Z',
-    user: 'a',
-    event: 'enter',
-    audience: 'vip',
-    triggerAt: at,
-    deliveryId: deliveryId(SETTINGS.subscriptionId, { user: 'a', audience: VIP.id, event: 'enter', at }),
-    outcome: 'delivered',
-  });
-});
-
-test('the last heartbeat of a lost slice says what is settled; the rest is unknown', () => {
-  const failure = { index: 2, code: 'ECONNREFUSED', verdict: 'transient', durationMs: 1 } as const;
-  const told = attempts({ kind: 'lost', progress: { delivered: [[0, 0]], failed: [failure] } });
-  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'unknown', 'failed', 'unknown']);
-  expect(attempts({ kind: 'lost' }).map(({ outcome }) => outcome)).toEqual(Array(4).fill('unknown'));
-});
-
-test('a running slice shows its unsettled triggers as running, and no attempt has an end', () => {
-  const told = attempts({ kind: 'running', progress: { delivered: [[0, 1]], failed: [] } });
-  expect(told.map(({ outcome }) => outcome)).toEqual(['delivered', 'delivered', 'running', 'running']);
-  expect(told.every(({ endedAt }) => endedAt === undefined)).toBe(true);
-});
-
-test.each([
-  [{ outcome: 'delivered' }, true],
-  [{ outcome: 'failed', verdict: 'throttled' }, true],
-  [{ outcome: 'failed', verdict: 'source' }, false],
-  [{ outcome: 'failed', verdict: 'worker-fault' }, false],
-  [{ outcome: 'unsent' }, false],
-  [{ outcome: 'unknown' }, false],
-] as const)('whether the endpoint was asked, of %j: %s', (attempt, asked) => {
-  expect(didAsk(attempt)).toBe(asked);
-});
-
 test('an answer is judged once: a report is read with the verdict of its worker, and judged where it has none that is known', () => {
   const verdictOf = (how: object) =>
     readReport({ failed: [{ index: 0, durationMs: 1, ...how }], unsent: [], sendingMs: 1 }, 1)?.failed[0]?.verdict;
@@ -143,20 +79,6 @@ test('when one request fails for several triggers, the report gives the details 
   expect(report?.requests).toBe(2);
   // What was read may be read again, as a recovery does.
   expect(readReport(report, 4)).toEqual(report);
-  const came = attemptsOf(
-    { jobId: 'j', runId: 'r', atMs: 0 },
-    {
-      slice: { ...SLICE, triggers: [1, 2, 3, 4].map((n) => ({ user: `${n}`, audience: 'a', event: 'enter', at: AT })) },
-      end: { kind: 'reported', report: report ?? { failed: [], unsent: [], sendingMs: 0 } },
-    },
-    () => true,
-  );
-  expect(came.map(({ outcome, status, answer }) => [outcome, status, answer])).toEqual([
-    ['unsent', undefined, undefined],
-    ['failed', 409, 'no'],
-    ['delivered', undefined, undefined],
-    ['failed', 409, 'no'],
-  ]);
 });
 
 test('a failure that refers to an unreported one is unreadable, and never a delivery', () => {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { stringifyJson } from '../../src/domain/json.ts';
-import { Trend, trendUntil, Meter } from '../../src/domain/trend.ts';
+import { Trend, Meter, trendUntil } from '../../src/domain/trend.ts';
 import { always } from '../support/properties.ts';
 
 const MINUTE_MS = 60_000;

@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import { createPushClock } from '../../src/client/push/push.ts';
 import { stringifyJson } from '../../src/domain/json.ts';
 import { readTrigger } from '../../src/domain/trigger.ts';
-import { bytesAfter, spilledRun, type RunTrigger, triggerRun, triggersIn } from '../../src/domain/trigger-run.ts';
+import { type RunTrigger, triggersIn } from '../../src/domain/trigger-run.ts';
+import { bytesAfter, spilledRun, triggerRun } from '../../src/client/push/writing-runs.ts';
 
 const enter = (user: string, at?: string): RunTrigger => ({
   event: 'enter',

@@ -2,8 +2,8 @@ import { expect, test } from '@jest/globals';
 import type { PreparedJob } from '../../src/contract/ports.ts';
 import { describeDeadLetter } from '../../src/domain/job/dead-letter.ts';
 import { FORM_DEFAULTS } from '../../src/domain/form.ts';
-import { deadLetterDetails, shownToPeople } from '../../src/domain/workflow-visibility.ts';
-import { urlDigests } from '../../src/domain/twins.ts';
+import { deadLetterDetails, urlDigests } from '../../src/domain/workflow-visibility.ts';
+import { shownToPeople } from '../../src/client/jobs/shown-to-people.ts';
 import { aDeadLetter } from './job/a-dead-letter.ts';
 
 const started = Date.UTC(2026, 10, 25);

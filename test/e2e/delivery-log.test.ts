@@ -5,7 +5,7 @@ import { sealingWith } from '../../src/temporal/sealed-text.ts';
 import { openDeliveryReader } from '../../src/features/delivery-log/open-log.ts';
 import type { TraceEvent, TraceOptions } from '../../src/app/export-jobs.ts';
 import type { TriggerDied } from '../../src/features/trace/events.ts';
-import type { DeliveryFilter, DeliveryRow } from '../../src/contract/delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from '../../src/features/delivery-log/delivery.ts';
 import { afterFile, afterwards } from '../webhook/a-server.ts';
 import { apiOf, askOf } from '../api/an-api.ts';
 import { labOfFile, membersOfVip } from '../support/lab.ts';

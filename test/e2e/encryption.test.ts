@@ -10,14 +10,8 @@ import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker
 import { ExportJobs, type JobStatus, type JobSummary } from '../../src/app/export-jobs.ts';
 import type { Audience } from '../../src/contract/audience.ts';
 import { checkWatchOptions } from '../../src/features/watch/watch-options.ts';
-import {
-  WORKER_RPC,
-  backfillWorkflowId,
-  EXPORT_JOB,
-  jobWorkflowId,
-  WATCH_AUDIENCE,
-  watchWorkflowId,
-} from '../../src/domain/names.ts';
+import { WORKER_RPC, backfillWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { watchWorkflowId, WATCH_AUDIENCE } from '../../src/features/watch/sandbox/ports.ts';
 import { newWatch, watchPresentation } from '../../src/features/watch/sandbox/rounds.ts';
 import { watchStatusQuery } from '../../src/features/watch/sandbox/messages.ts';
 import { startRecorder } from '../../demo/recorder.ts';

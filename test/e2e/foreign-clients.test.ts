@@ -4,13 +4,8 @@ import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { prepare } from '../../src/client/jobs/job-definition.ts';
 import type { TraceEvent, TraceOptions } from '../../src/app/export-jobs.ts';
-import {
-  DEAD_LETTER,
-  deadLetterWorkflowId,
-  EXPORT_JOB,
-  jobWorkflowId,
-  WATCH_AUDIENCE,
-} from '../../src/domain/names.ts';
+import { DEAD_LETTER, deadLetterWorkflowId, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { WATCH_AUDIENCE } from '../../src/features/watch/sandbox/ports.ts';
 import { labOfFile, labOfTest, membersOfVip } from '../support/lab.ts';
 import { until } from '../support/patience.ts';
 import { temporal } from '../support/temporal.ts';

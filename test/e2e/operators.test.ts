@@ -5,16 +5,9 @@ import { ApplicationFailure } from '@temporalio/common';
 import { ask } from '../../src/client/calls/asking.ts';
 import { ExportJobs } from '../../src/app/export-jobs.ts';
 import { TemporalSideWorkflows } from '../../src/client/calls/side-workflows.ts';
-import type { CarriedJob } from '../../src/domain/job/carrying.ts';
-import type { RecoveryState } from '../../src/domain/job/recovering.ts';
-import {
-  BACKFILL,
-  backfillWorkflowId,
-  DEAD_LETTER,
-  EXPORT_JOB,
-  jobWorkflowId,
-  WATCH_AUDIENCE,
-} from '../../src/domain/names.ts';
+import type { CarriedJob, RecoveryState } from '../../src/domain/job/carrying.ts';
+import { BACKFILL, backfillWorkflowId, DEAD_LETTER, EXPORT_JOB, jobWorkflowId } from '../../src/domain/names.ts';
+import { WATCH_AUDIENCE } from '../../src/features/watch/sandbox/ports.ts';
 import { type RecorderOptions, startRecorder } from '../../demo/recorder.ts';
 import { recoveryQuery } from '../../src/workflows/messages.ts';
 import { Lab, labOfFile, labOfTest, membersOfVip, NEWS, VIP } from '../support/lab.ts';

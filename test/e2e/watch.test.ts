@@ -6,7 +6,7 @@ import type { Api } from '../../src/app/api.ts';
 import type { WatchOptionsInput, WatchStatus } from '../../src/app/export-jobs.ts';
 import { findHealth } from '../../src/features/doctor/health.ts';
 import type { Finding } from '../../src/features/doctor/findings.ts';
-import { watchWorkflowId } from '../../src/domain/names.ts';
+import { watchWorkflowId } from '../../src/features/watch/sandbox/ports.ts';
 import { startRecorder } from '../../demo/recorder.ts';
 import { apiOf } from '../api/an-api.ts';
 import { Lab, VIP } from '../support/lab.ts';

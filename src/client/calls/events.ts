@@ -7,7 +7,7 @@ import {
 } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time.js';
-import type { SliceEnd } from '../../contract/attempt.ts';
+import type { SliceEnd } from './attempt.ts';
 import type { AddressedAnswer, DeadLetter } from '../../contract/dead-letter.ts';
 import { checkJobDefinition, type Problem } from '../../contract/export-job.ts';
 import type { JudgedAttempt, PackedSlice, SliceProgress } from '../../contract/slice.ts';

@@ -1,7 +1,14 @@
-import type { Expiring } from '../../contract/worker-health.ts';
 import { X509Certificate } from 'node:crypto';
 import { isRecord } from '../../domain/json.ts';
 import type { ConnectConfig } from './connect.ts';
+
+/** Something that expires: a certificate, or a token. */
+export interface Expiring {
+  /** The setting that has it: `authorizations.crm.clientCertificate`, `TEMPORAL_API_KEY`. */
+  readonly of: string;
+  /** RFC 3339 */
+  readonly at: string;
+}
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 

@@ -1,4 +1,4 @@
-import type { SliceRun } from '../../contract/attempt.ts';
+import type { SliceRun } from './attempt.ts';
 import type { AddressedAnswer, DeadLetter } from '../../contract/dead-letter.ts';
 import type { Arrival } from '../../domain/job/steps.ts';
 

@@ -3,12 +3,12 @@ import type { WorkflowIdReusePolicy } from '@temporalio/common';
 import type { RedeliveryAnswer } from '../../contract/dead-letter.ts';
 import type { SideWorkflow, SideWorkflows, WorkflowRun } from '../../contract/ports.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
-import { isProfileHolderOf } from '../../domain/trigger-run.ts';
 import { isRecord, stringifyJson } from '../../domain/json.ts';
 import { profileHolderPrefix } from '../../domain/names.ts';
 import { answerSignal, dropSignal } from '../../workflows/messages.ts';
 import { clientForLists } from './executions.ts';
 import { GRPC, grpcCode } from './server-errors.ts';
+import { isProfileHolder } from '../../domain/trigger-run.ts';
 
 const DROPS_AT_ONCE = 8;
 
@@ -130,4 +130,10 @@ export class TemporalSideWorkflows implements SideWorkflows {
         : { workflowIdReusePolicy: reuse }),
     });
   }
+}
+
+/** Whether a workflow is a profile holder of this job. Job ids may share a prefix, or differ only in a character that a list treats as a wildcard. */
+function isProfileHolderOf(jobId: string, workflowId: string): boolean {
+  const prefix = profileHolderPrefix(jobId);
+  return workflowId.startsWith(prefix) && isProfileHolder(workflowId.slice(prefix.length));
 }

@@ -1,9 +1,9 @@
 import type { JobFact } from '../calls/job-fact.ts';
 import type { Client } from '@temporalio/client';
-import type { Attempt } from '../../contract/attempt.ts';
+import type { Attempt } from '../calls/attempt.ts';
 import { isRecord } from '../../domain/json.ts';
 import { JOB_ID_PATTERN, jobWorkflowId } from '../../domain/names.ts';
-import { attemptsOf } from '../../domain/slice.ts';
+import { attemptsOf } from './slice-attempts.ts';
 import { clientForLists } from '../calls/executions.ts';
 import { JobNotFound } from '../calls/errors.ts';
 import { describeExecution } from './job-service.ts';

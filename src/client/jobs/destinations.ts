@@ -1,4 +1,4 @@
-import { areTwins, type Destination } from '../../domain/twins.ts';
+import { areTwins, type Destination } from './twins.ts';
 
 /** How old, in ms, a list may be. The server itself shows a new job up to a second late. */
 const KNOWN_MS = 2_000;

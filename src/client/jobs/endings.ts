@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { DeedFilter, LoggedDeed } from '../../contract/audit.ts';
+import type { LoggedDeed } from '../../contract/audit.ts';
 import { newestFirst } from '../../words/audit.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { instantOf } from '../../domain/instant.ts';
@@ -15,6 +15,17 @@ import { GRPC, grpcCode } from '../calls/server-errors.ts';
 const MOST = 100;
 const AT_ONCE = 8;
 
+/** Which ends are wanted. Everything must hold. */
+interface EndsFilter {
+  readonly jobId?: string | undefined;
+  /** Only of these jobs; absent: of all. */
+  readonly onlyJobs?: readonly string[] | undefined;
+  /** RFC 3339, inclusive. */
+  readonly since?: string | undefined;
+  /** RFC 3339, exclusive. */
+  readonly until?: string | undefined;
+}
+
 /**
  * Returns the ends of jobs that nobody asked a job for, newest first: by the `temporal` command line or the Temporal UI, by a reset, by a limit of the
  * server. The job itself does not learn of them. The server knows the last ones, for the retention of its namespace.
@@ -22,7 +33,7 @@ const AT_ONCE = 8;
 export async function endings(
   client: Client,
   taskQueue: string,
-  { jobId, onlyJobs, since, until }: Pick<DeedFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'>,
+  { jobId, onlyJobs, since, until }: EndsFilter,
 ): Promise<LoggedDeed[]> {
   if (jobId !== undefined && !JOB_ID_PATTERN.test(jobId)) return [];
   const query = [

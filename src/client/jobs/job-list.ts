@@ -15,7 +15,8 @@ import { instantOf } from '../../domain/instant.ts';
 import { EXPORT_JOB, jobIdOf, jobWorkflowId } from '../../domain/names.ts';
 import { isBackfillOver } from '../../domain/job-state.ts';
 import { trendUntil } from '../../domain/trend.ts';
-import type { Destination, UrlDigests } from '../../domain/twins.ts';
+import type { Destination } from './twins.ts';
+import type { UrlDigests } from '../../domain/workflow-visibility.ts';
 import { ask } from '../calls/asking.ts';
 import { JobNotRunning } from '../calls/errors.ts';
 import {

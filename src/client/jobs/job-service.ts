@@ -11,7 +11,7 @@ import type { Problem } from '../../contract/export-job.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { EXPORT_JOB, jobWorkflowId } from '../../domain/names.ts';
 import { Meter, trendUntil } from '../../domain/trend.ts';
-import { shownToPeople } from '../../domain/workflow-visibility.ts';
+import { shownToPeople } from './shown-to-people.ts';
 import { statusQuery, trendQuery } from '../../workflows/messages.ts';
 import { ANSWER_MS, ask, type Commanded, executeUpdate, isAhead, settled } from '../calls/asking.ts';
 import { InvalidJob, JobAlreadyRunning, JobNotFound, JobNotRunning, RequestRefused } from '../calls/errors.ts';

@@ -4,13 +4,8 @@ import type { AudienceListing } from '../../contract/audience.ts';
 import type { JobDefinitionInput } from '../../contract/export-job.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { ExportField, RequestSettings } from '../../contract/request-shape.ts';
-import { andLetters } from '../calls/errors.ts';
-import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
-import { jobWorkflowId } from '../../domain/names.ts';
-import type { PreparedInput } from '../../domain/job/operating.ts';
-import { urlDigests } from '../../domain/twins.ts';
-import { settled } from '../calls/asking.ts';
 import {
+  andLetters,
   InvalidJob,
   JobAlreadyRunning,
   JobKept,
@@ -18,6 +13,11 @@ import {
   type Recoverable,
   TriggersError,
 } from '../calls/errors.ts';
+import { DEEPEST, MOST_FIELDS } from '../../domain/message.ts';
+import { jobWorkflowId } from '../../domain/names.ts';
+import type { PreparedInput } from '../../domain/job/operating.ts';
+import { urlDigests } from '../../domain/workflow-visibility.ts';
+import { settled } from '../calls/asking.ts';
 import { describeLast, isOpen, isStopped } from '../calls/executions.ts';
 import { isNothing, undeliveredBy, recoverableOf } from './ended-run.ts';
 import { type DeedOptions, nameJob } from '../calls/options.ts';

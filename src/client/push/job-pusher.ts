@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { bytesAfter, RUN_FRAME_BYTES, type RunTrigger } from '../../domain/trigger-run.ts';
+import { type RunTrigger } from '../../domain/trigger-run.ts';
+import { bytesAfter, RUN_FRAME_BYTES } from './writing-runs.ts';
 import { PushInterrupted } from '../calls/errors.ts';
 import { HistoryGauge, type JobSignals, SignalSender, type SignalSize, SIGNAL_BYTES } from './signal-sender.ts';
 import { PATIENCE_MS } from '../calls/with-retries.ts';

@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
-import type { KeySearch } from '../../contract/nearest-key.ts';
+import type { KeySearch } from './key-search.ts';
 import type { EventTrigger, Trigger, TriggerEvent } from '../../contract/trigger.ts';
 import { type Instant, instantOf, nextNanosecond, withOffset } from '../../domain/instant.ts';
 import { jsonStringBytes } from '../../domain/json.ts';
-import { PLACE_BYTES } from '../../domain/trigger-run.ts';
+import { PLACE_BYTES } from './writing-runs.ts';
 import { InvalidTrigger, PushInterrupted } from '../calls/errors.ts';
 import type { CheckedTrigger, JobPusher } from './job-pusher.ts';
 import { asError } from '../calls/with-retries.ts';

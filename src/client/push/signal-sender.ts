@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { jobWorkflowId, profileHolderWorkflow, profileHolderWorkflowId } from '../../domain/names.ts';
-import { profileHolderName, type RunTrigger, spilledRun, triggerRun } from '../../domain/trigger-run.ts';
+import { type RunTrigger } from '../../domain/trigger-run.ts';
+import { profileHolderName, spilledRun, triggerRun } from './writing-runs.ts';
 import { triggersSignal } from '../../workflows/messages.ts';
 import { JobFull } from '../calls/errors.ts';
 import { goneJob, runningJob } from '../jobs/job-service.ts';

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import type { KeySearch } from '../../contract/nearest-key.ts';
+import { type KeySearch, misspeltInTrigger } from './key-search.ts';
 import type { Json } from '../../contract/trigger.ts';
 import { doubledKey } from '../../domain/json-scan.ts';
 import { jsonMistake, parseJson } from '../../domain/json.ts';
-import { misspeltInTrigger, type ReadTrigger, readTrigger } from '../../domain/trigger.ts';
+import { type ReadTrigger, readTrigger } from '../../domain/trigger.ts';
 import { InvalidTrigger } from '../calls/errors.ts';
 
 /** Longest line read; a trigger has at most 64 KiB. */

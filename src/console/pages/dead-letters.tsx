@@ -5,7 +5,7 @@ import type { DecisionStatus } from '../../contract/dead-letter.ts';
 import type { DeadLetterReport, DeadLetterSummary, DecisionExtent } from '../../client/dead-letters.ts';
 import { indentedJson } from '../../words/indented-json.ts';
 import { counted, duration, printable, shownCount } from '../../domain/text.ts';
-import { shellWord } from '../../domain/text.ts';
+import { shellWord } from '../../words/text.ts';
 import { stringifyJson } from '../../domain/json.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 import { JobLink, startAgain, TriggerRows, WhoCells } from '../about.tsx';

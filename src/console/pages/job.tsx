@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { Attempt } from '../../contract/attempt.ts';
+import type { Attempt } from '../../client/calls/attempt.ts';
 import type { JobStatus, JobTrend } from '../../contract/job-status.ts';
 import { jobWorkflowId } from '../../domain/names.ts';
 import { hasStopped } from '../../domain/job-state.ts';

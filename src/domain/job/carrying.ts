@@ -1,5 +1,5 @@
 import type { Audience } from '../../contract/audience.ts';
-import type { CarriedMeter } from '../../contract/job-status.ts';
+import type { CarriedMeter, RecoveryPart } from '../../contract/job-status.ts';
 import type { PreparedJob } from '../../contract/ports.ts';
 import { refuseNewer } from '../errors.ts';
 import type { Instant } from '../instant.ts';
@@ -270,4 +270,25 @@ export function estimateBytes(state: DispatcherState): number {
 /** An estimate of `carriedBytes` after the triggers behind the chains have been put into holders, as happens before a run ends. */
 export function stayingBytes(state: DispatcherState): number {
   return estimateBytes(state) - state.overflow.surplusBytes;
+}
+
+/** The state that the run of a terminated job had reached, according to itself. */
+export interface RecoveryState {
+  /** How many of the run's arrivals are in it, oldest first; a signal with many triggers is that many arrivals. */
+  readonly admitted: number;
+  /** Ids of the slices in flight, whose outcome it does not know: their triggers are carried as waiting. */
+  readonly running: readonly number[];
+  readonly carried: CarriedJob;
+}
+
+/**
+ * Returns one part of a state that is too large for one answer.
+ *
+ * @param payloadBytes most bytes of one payload.
+ */
+export function partOf(text: string, part: unknown, payloadBytes: number): RecoveryPart {
+  // This many characters fit, even when each takes three bytes and is escaped.
+  const length = Math.floor(payloadBytes / 7);
+  const from = typeof part === 'number' && part > 0 ? part * length : 0;
+  return { v: 1, text: text.slice(from, from + length), parts: Math.ceil(text.length / length) };
 }

@@ -1,8 +1,7 @@
-import { planJobs } from './plan-jobs.ts';
+import { planJobs, type PlannedJob } from './plan-jobs.ts';
 import { setTimeout } from 'node:timers/promises';
 import { type JobClient, type FieldChange, RequestRefused } from '../../client/job-client.ts';
-import type { PlannedJob } from './plan-jobs.ts';
-import { type PruneDoubt, pruneDoubt } from '../../domain/twins.ts';
+import { type PruneDoubt, pruneDoubt } from '../../client/jobs/twins.ts';
 import { MOST_REASON } from '../../domain/requests.ts';
 import { counted, printable } from '../../domain/text.ts';
 import { confirmed, confirmLoss, UserAborted } from '../../cli/ask.ts';

@@ -11,7 +11,8 @@ import { eventsObstacle } from '../../domain/job/operating.ts';
 import { isReservedJobId, JOB_ID_PATTERN, jobWorkflowId, reservedIdText } from '../../domain/names.ts';
 import { isRecord } from '../../domain/json.ts';
 import { flag } from '../../domain/kinds.ts';
-import { areTwins, type Destination, isRenamed, twinText, urlDigests } from '../../domain/twins.ts';
+import { areTwins, type Destination, isRenamed, twinText } from '../../client/jobs/twins.ts';
+import { urlDigests } from '../../domain/workflow-visibility.ts';
 import { UnknownPayloadKey } from '../../temporal/encrypting-codec.ts';
 import {
   AudienceMoved,

@@ -1,4 +1,4 @@
-import type { DeedFilter, DeedPage, LoggedDeed } from '../../contract/audit.ts';
+import type { LoggedDeed } from '../../contract/audit.ts';
 import { definedOf } from '../../domain/json.ts';
 import { deadLetterId } from '../../domain/names.ts';
 import { shownText } from '../../domain/mask-url.ts';
@@ -6,6 +6,7 @@ import { conditionsOf, cursorOf, equal, readCursor } from './delivery-query.ts';
 import type { StoredDeed } from './delivery-store.ts';
 import { type Dialect, inMilliseconds, listed, raw, type Sql, sql, type SqlRow, textOf, where } from './log-sql.ts';
 import { DEEDS, insertRows, selected } from './tables.ts';
+import type { DeliveryFilter } from './delivery.ts';
 
 /**
  * The statement that adds deeds, and returns their ids. One with a known id takes its place: Temporal had the step that told it done again. A statement
@@ -71,4 +72,19 @@ function deedOf(row: SqlRow, open: (text: string) => string | undefined): Logged
   const why = reason === null ? undefined : open(String(reason));
   // A program of ours wrote it.
   return definedOf({ ...deed, reason: why, ...JSON.parse(open(String(details)) ?? '{}') }) as unknown as LoggedDeed;
+}
+
+/** Which deeds are wanted. Everything must hold; of no job are only those without a filter by job. */
+export interface DeedFilter extends Pick<DeliveryFilter, 'jobId' | 'onlyJobs' | 'since' | 'until'> {
+  readonly who?: string | undefined;
+  readonly targets?: readonly string[] | undefined;
+  /** Only decisions about dead letters of these deliveries, by their ids. */
+  readonly deadLettersOf?: readonly string[] | undefined;
+}
+
+export interface DeedPage {
+  /** Newest first. */
+  readonly entries: readonly LoggedDeed[];
+  /** Where the next page begins; absent: there is none. */
+  readonly next?: string;
 }

@@ -1,5 +1,5 @@
 import { type Command, Option } from '@commander-js/extra-typings';
-import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryDetails, DeliveryFilter, DeliveryRow } from './delivery.ts';
 import { DeliveryNotFound } from '../../client/calls/errors.ts';
 import { CSV_HEAD, csvLine } from './delivery-csv.ts';
 import type { DeliveryReader } from './delivery-reader.ts';
@@ -7,7 +7,7 @@ import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { definedOf } from '../../domain/json.ts';
 import { EXPORT_WAIT_MS, gapsInWords } from './gaps-in-words.ts';
 import { printable } from '../../domain/text.ts';
-import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
+import { SEARCHED_VERDICTS } from './searched-verdicts.ts';
 import { command, commandGroup, unknownJob } from '../../cli/command.ts';
 import { withDeliveryLog } from './configured.ts';
 import { UsageError } from '../../cli/exit-code.ts';

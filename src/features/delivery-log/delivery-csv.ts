@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryRow } from './delivery.ts';
 import { DELIVERY_FIELDS } from './tables.ts';
 
 const FIELDS = DELIVERY_FIELDS.flatMap(({ field }) => (field === 'sequence' || field === 'exchange' ? [] : [field]));

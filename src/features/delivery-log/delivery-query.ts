@@ -1,5 +1,5 @@
-import type { DeliveryFilter } from '../../contract/delivery.ts';
-import { NO_FAILURES } from '../../domain/verdict.ts';
+import type { DeliveryFilter } from './delivery.ts';
+import { NO_FAILURES } from './searched-verdicts.ts';
 import { type Dialect, inMilliseconds, listed, raw, type Sql, sql, where } from './log-sql.ts';
 import { DELIVERIES, selected } from './tables.ts';
 

@@ -1,19 +1,18 @@
 import type { ToldLog, ToldRow } from './told-log.ts';
 import { setTimeout } from 'node:timers/promises';
-import type { DeedFilter, DeedPage } from '../../contract/audit.ts';
+import { type DeedFilter, type DeedPage, deedPage, deedsQuery } from './deeds.ts';
+import type { Exchange } from '../../contract/delivery.ts';
 import type {
-  DeliveryDetails,
   DeliveryFilter,
   DeliveryPage,
-  DeliveryRow,
   DeliveryStats,
-  Exchange,
   LogGap,
   StatsQuery,
-} from '../../contract/delivery.ts';
+  DeliveryRow,
+  DeliveryDetails,
+} from './delivery.ts';
 import type { ToldQuery } from '../../contract/replay.ts';
 import { COUNT_WAIT_MS } from './gaps-in-words.ts';
-import { deedPage, deedsQuery } from './deeds.ts';
 import { attemptsQuery, batchQuery, cursorOf, deliveryQuery, oldestQuery, readCursor } from './delivery-query.ts';
 import { startOf } from '../../worker/identity.ts';
 import { gapsOf, gapsQuery } from './log-gaps.ts';

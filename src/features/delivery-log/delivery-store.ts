@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryRow } from './delivery.ts';
 
 /** A row as it is kept. */
 export interface StoredRow extends DeliveryRow {

@@ -1,4 +1,4 @@
-import type { LogGap } from '../../contract/delivery.ts';
+import type { LogGap } from './delivery.ts';
 import { shownCount } from '../../domain/text.ts';
 
 /** The longest, in ms, that a person who counts waits for workers that have not written everything, and a replay or an export. */

@@ -1,5 +1,6 @@
 import { newestFirst } from '../../words/audit.ts';
-import type { DeedFilter, LoggedDeed } from '../../contract/audit.ts';
+import type { LoggedDeed } from '../../contract/audit.ts';
+import type { DeedFilter } from './deeds.ts';
 import { command, unknownJob, withJobs } from '../../cli/command.ts';
 import { configuredSealing, withDeliveryLog } from './configured.ts';
 import { UsageError } from '../../cli/exit-code.ts';

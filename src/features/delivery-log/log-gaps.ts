@@ -1,4 +1,4 @@
-import type { LogGap } from '../../contract/delivery.ts';
+import type { LogGap } from './delivery.ts';
 import { type Dialect, raw, type Sql, sql, type SqlRow } from './log-sql.ts';
 
 // The log's record of its writers: up to when their rows are there, and which they dropped.

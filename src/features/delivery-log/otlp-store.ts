@@ -1,11 +1,10 @@
 import { Agent, request } from 'undici';
 import { codeOf } from '../../domain/errors.ts';
 import { definedOf } from '../../domain/json.ts';
-import { NO_FAILURES } from '../../domain/verdict.ts';
+import { NO_FAILURES } from './searched-verdicts.ts';
 import { trustedAuthorities } from '../../network/tls.ts';
-import type { StoredDeed } from './delivery-store.ts';
+import type { StoredDeed, DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
 import { DeliveryLogError } from './log-error.ts';
-import type { DeliveryBatch, DeliveryStore, StoredRow } from './delivery-store.ts';
 import { DEEDS, DELIVERY_FIELDS } from './tables.ts';
 
 /** An OpenTelemetry collector. */

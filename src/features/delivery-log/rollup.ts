@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryRow } from './delivery.ts';
 import { keepFrom } from './log-gaps.ts';
 import { type Dialect, raw, type Sql, sql } from './log-sql.ts';
 import { insertRows, ROLLUP, ROLLUP_KEY } from './tables.ts';

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { DeliveryNotFound, NoDeliveryLog } from '../../client/calls/errors.ts';
 import type { JobClient } from '../../client/job-client.ts';
-import type { DeliveryFilter, LogGap } from '../../contract/delivery.ts';
+import type { DeliveryFilter, LogGap } from './delivery.ts';
 import { newestFirst } from '../../words/audit.ts';
 import { readCursor } from './delivery-query.ts';
 import { CSV_HEAD, csvLine } from './delivery-csv.ts';
@@ -11,7 +11,7 @@ import { DeliveryLogError } from './log-error.ts';
 import { LEAST_ID_DIGITS } from '../../domain/delivery-id.ts';
 import { definedOf } from '../../domain/json.ts';
 import { COUNT_WAIT_MS, gapsInWords } from './gaps-in-words.ts';
-import { SEARCHED_VERDICTS } from '../../domain/verdict.ts';
+import { SEARCHED_VERDICTS } from './searched-verdicts.ts';
 import type { Caller } from '../../api/callers.ts';
 import {
   countParameter,

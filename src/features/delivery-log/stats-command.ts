@@ -1,5 +1,6 @@
-import type { DeliveryCounts } from '../../contract/delivery.ts';
-import { failureInWords, failureNamed } from '../../domain/verdict.ts';
+import type { DeliveryCounts } from './delivery.ts';
+import { failureInWords } from '../../domain/verdict.ts';
+import { failureNamed } from './searched-verdicts.ts';
 import { definedOf } from '../../domain/json.ts';
 import { gapsInWords } from './gaps-in-words.ts';
 import { counted, printable } from '../../domain/text.ts';

@@ -1,6 +1,6 @@
-import type { DeliveryCounts, DeliveryStats, StatsQuery } from '../../contract/delivery.ts';
+import type { DeliveryCounts, DeliveryStats, StatsQuery } from './delivery.ts';
 import { definedOf } from '../../domain/json.ts';
-import { NO_FAILURES } from '../../domain/verdict.ts';
+import { NO_FAILURES } from './searched-verdicts.ts';
 import { conditionsOf } from './delivery-query.ts';
 import { raw, type Sql, sql, type SqlRow, where } from './log-sql.ts';
 import { DAYS, firstUnsummed, HOURS, MINUTES, percentileMs, type RollupPeriod } from './rollup.ts';

@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryRow } from './delivery.ts';
 import type { StoredRow } from './delivery-store.ts';
 import { type Dialect, listed, raw, sql, type Sql, type SqlRow, textOf } from './log-sql.ts';
 

@@ -1,4 +1,4 @@
-import type { LogGap } from '../../contract/delivery.ts';
+import type { LogGap } from './delivery.ts';
 import type { ToldQuery } from '../../contract/replay.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 

@@ -2,10 +2,11 @@ import type { LastFailure } from '../../contract/job-status.ts';
 import type { WatchStatus } from '../watch/sandbox/watch.ts';
 import { definedOf } from '../../domain/json.ts';
 import { counted, duration, shownCount, shownTime } from '../../domain/text.ts';
-import { shellWord } from '../../domain/text.ts';
+import { shellWord } from '../../words/text.ts';
 import { failureInWords, judge, VERDICTS } from '../../domain/verdict.ts';
 import { FAILURES_ALERTED } from '../watch/sandbox/rounds.ts';
-import type { Expiring, WorkerHealth, WorkerPart } from '../../contract/worker-health.ts';
+import type { WorkerHealth, WorkerPart } from '../../worker/worker-health.ts';
+import type { Expiring } from '../../client/calls/expiring.ts';
 import { type EndedJob, endedInWords, type ExpiringLetters, expiringInWords } from '../../words/losses.ts';
 
 /** All checks, and what to do unless a finding knows better; some name what the finding is about. */

@@ -1,4 +1,5 @@
-import type { Expiring, WorkerHealth } from '../../contract/worker-health.ts';
+import type { WorkerHealth } from '../../worker/worker-health.ts';
+import { type Expiring, expiringOf } from '../../client/calls/expiring.ts';
 import { DESCRIBE_WORKER } from './ports.ts';
 import { setTimeout } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
@@ -34,7 +35,6 @@ import { pollersOf, taskFailureOf } from '../../client/calls/asking.ts';
 import { addressOf, type ConnectConfig, connectClient } from '../../client/calls/connect.ts';
 import { NoWorker, NotLetIn, ServerUnreachable, WorkerFailed } from '../../client/calls/errors.ts';
 import { clientForLists, describeOpen, retentionMs } from '../../client/calls/executions.ts';
-import { expiringOf } from '../../client/calls/expiring.ts';
 import { type JobSummary, listJobs, withNumbers } from '../../client/jobs/job-list.ts';
 import { missingSearchAttributes } from '../../client/jobs/search-attributes.ts';
 import { expiringLetters, LETTERS_WAIT } from '../../client/jobs/waiting-letters.ts';

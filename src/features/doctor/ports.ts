@@ -1,4 +1,4 @@
-import type { WorkerHealth } from '../../contract/worker-health.ts';
+import type { WorkerHealth } from '../../worker/worker-health.ts';
 import type { WorkerRpc } from '../../domain/worker-rpc.ts';
 
 /** The activity by which a worker says how it is. */

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import jsonata from 'jsonata';
 import { isRecord } from '../../domain/json.ts';
-import { isDeeperThan, MOST_IN_REQUEST } from '../../domain/trigger.ts';
+import { isDeeperThan } from '../../domain/trigger.ts';
+import { MOST_IN_REQUEST } from '../../client/push/key-search.ts';
 import { nearestKey } from '../../contract/nearest-key.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import {

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { type KeySearch, nearestKey } from '../../contract/nearest-key.ts';
+import { nearestKey } from '../../contract/nearest-key.ts';
+import { type KeySearch, triggerKeySearch, misspeltInTrigger, MOST_IN_REQUEST } from '../../client/push/key-search.ts';
 import type { Json, JsonObject } from '../../contract/trigger.ts';
 import { jsonBytes } from '../../domain/json.ts';
-import { MAX_TRIGGER_BYTES, misspeltInTrigger, MOST_IN_REQUEST, triggerKeySearch } from '../../domain/trigger.ts';
+import { MAX_TRIGGER_BYTES } from '../../domain/trigger.ts';
 import {
   isObject,
   listOf,

@@ -5,7 +5,7 @@ import type { By } from '../../contract/audit.ts';
 import type { JobStatus } from '../../contract/job-status.ts';
 import { sliceEndsWithinMs } from '../../domain/job/dispatching.ts';
 import { nextSpill } from '../../domain/job/holders.ts';
-import { recoverJob } from '../../domain/job/recovering.ts';
+import { recoverJob } from '../../client/jobs/recovering.ts';
 import { type CarriedJob, carryJob } from '../../domain/job/carrying.ts';
 import type { DispatcherState } from '../../domain/job/state.ts';
 import { backfillWorkflowId, holderWorkflow, holderWorkflowId } from '../../domain/names.ts';

@@ -1,4 +1,4 @@
-import type { LogGap } from '../../contract/delivery.ts';
+import type { LogGap } from '../delivery-log/delivery.ts';
 import type { Replay } from '../../contract/replay.ts';
 import type { ToldRow } from '../delivery-log/told-log.ts';
 

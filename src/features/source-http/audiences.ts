@@ -6,7 +6,7 @@ import { isRecord, stringifyJson } from '../../domain/json.ts';
 import { type MembersPage, SourceError } from '../../activities/audience-source.ts';
 import { ANSWER_CODES, audienceIdOf, readCursor, idIn } from '../../sources/source.ts';
 import { type JsonService, type ServiceAnswer, valueAt } from '../../sources/json-service.ts';
-import { KeySearch } from '../../contract/nearest-key.ts';
+import { KeySearch } from '../../client/push/key-search.ts';
 
 /**
  * A path with its placeholders filled in; characters of the values that have a meaning in a URL are encoded. A query parameter that is only

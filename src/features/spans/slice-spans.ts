@@ -1,6 +1,7 @@
 import type { SliceTracing, TracedAttempt } from '../../activities/slice-telemetry.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
-import { deliveryId, rootSpanId, traceparentOf } from '../../domain/delivery-id.ts';
+import { deliveryId } from '../../domain/delivery-id.ts';
+import { rootSpanId, traceparentOf } from './trace-ids.ts';
 import { knownInstant } from '../../domain/instant.ts';
 import { kindOf, nextAttempt } from '../../domain/slice.ts';
 import { sha256 } from '../../webhook/sha256.ts';

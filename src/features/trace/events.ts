@@ -1,7 +1,8 @@
-import type { Attempt } from '../../contract/attempt.ts';
-import type { DeedFilter, DeedPage, LoggedDeed } from '../../contract/audit.ts';
+import type { Attempt } from '../../client/calls/attempt.ts';
+import type { LoggedDeed } from '../../contract/audit.ts';
+import type { DeedFilter, DeedPage } from '../delivery-log/deeds.ts';
 import type { DeadLetterState } from '../../contract/dead-letter.ts';
-import type { DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from '../delivery-log/delivery.ts';
 import type { TriggerEvent } from '../../contract/trigger.ts';
 import type { PersonStanding } from '../../contract/person-standing.ts';
 

@@ -1,5 +1,5 @@
 import type { Client } from '@temporalio/client';
-import type { DeliveryFilter, DeliveryRow } from '../../contract/delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from '../delivery-log/delivery.ts';
 import type { AttemptLog, PersonStands, TraceEvent, TraceLeftOut, TriggerAttempted, TriggerDied } from './events.ts';
 import { forEachLimit } from '../../domain/for-each-limit.ts';
 import { definedOf } from '../../domain/json.ts';

@@ -22,7 +22,8 @@ import { type CarriedJob, isCarriedJob } from '../../domain/job/carrying.ts';
 import { isPreparedJob } from '../../domain/job/operating.ts';
 import { isRecord } from '../../domain/json.ts';
 import { deadLetterId, findAudience } from '../../domain/names.ts';
-import { attemptsOf, supersededText } from '../../domain/slice.ts';
+import { supersededText } from '../../domain/slice.ts';
+import { attemptsOf } from '../../client/jobs/slice-attempts.ts';
 import { MAX_TRIGGER_BYTES, readTrigger } from '../../domain/trigger.ts';
 import { failureInWords } from '../../domain/verdict.ts';
 

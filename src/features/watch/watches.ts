@@ -5,7 +5,8 @@ import type { WatchOptionsInput, WatchState, WatchStatus } from './sandbox/watch
 import { checkWatchOptions } from './watch-options.ts';
 import { isRecord } from '../../domain/json.ts';
 import { names } from '../../domain/kinds.ts';
-import { AUDIENCE_ID, WATCH_AUDIENCE, watchWorkflowId } from '../../domain/names.ts';
+import { AUDIENCE_ID } from '../../domain/names.ts';
+import { watchWorkflowId, WATCH_AUDIENCE, PREPARE_WATCH } from './sandbox/ports.ts';
 import { newWatch, watchPresentation } from './sandbox/rounds.ts';
 import { askerSignal } from '../../workflows/messages.ts';
 import {
@@ -23,7 +24,6 @@ import { workerRpc } from '../../client/jobs/worker-rpc.ts';
 import type { ClientCore } from '../../client/core.ts';
 import type { DeedOptions } from '../../client/calls/options.ts';
 import { GRPC, grpcCode, isTransient } from '../../client/calls/server-errors.ts';
-import { PREPARE_WATCH } from './sandbox/ports.ts';
 
 /** A watch as the list shows it. */
 export interface WatchSummary {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Destinations } from '../../../src/client/jobs/destinations.ts';
-import type { Destination } from '../../../src/domain/twins.ts';
+import type { Destination } from '../../../src/client/jobs/twins.ts';
 
 const at = (jobId: string, url = 'a'): Destination => ({ jobId, urls: [url, ''], audiences: [{ id: 'vip' }] });
 

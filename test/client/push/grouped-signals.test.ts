@@ -6,7 +6,7 @@ import { GroupedSignals, type CheckedTrigger } from '../../../src/client/push/jo
 import { SIGNAL_BYTES } from '../../../src/client/push/signal-sender.ts';
 import { checkedAll, createPushClock, reasonOf } from '../../../src/client/push/push.ts';
 import { GRPC } from '../../../src/client/calls/server-errors.ts';
-import { profileHolderName, spilledRun, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { profileHolderName, spilledRun, triggerRun } from '../../../src/client/push/writing-runs.ts';
 import { RecordedJob, serverError, trigger } from '../recorded-job.ts';
 import { always } from '../../support/properties.ts';
 

@@ -9,7 +9,8 @@ import { checked, createPushClock, pushTo, withEvent } from '../../../src/client
 import { GRPC } from '../../../src/client/calls/server-errors.ts';
 import type { EventTrigger } from '../../../src/contract/trigger.ts';
 import { parseJson, stringifyJson } from '../../../src/domain/json.ts';
-import { profileHolderName, spilledRun, type RunTrigger, triggerRun } from '../../../src/domain/trigger-run.ts';
+import { type RunTrigger } from '../../../src/domain/trigger-run.ts';
+import { profileHolderName, spilledRun, triggerRun } from '../../../src/client/push/writing-runs.ts';
 import { RecordedJob, serverError, trigger, triggers } from '../recorded-job.ts';
 
 describe('pushing to one job', () => {

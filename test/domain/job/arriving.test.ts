@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import { beginBackfill, stopJob } from '../../../src/domain/job/operating.ts';
-import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { recoverJob } from '../../../src/client/jobs/recovering.ts';
 import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { AJob } from './a-job.ts';
 import { jobRecord } from './a-record.ts';

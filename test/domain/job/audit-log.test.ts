@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { carriedBytes, carryJob } from '../../../src/domain/job/carrying.ts';
 import { applyEdit, describeRevision, note, pauseJob } from '../../../src/domain/job/operating.ts';
-import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { recoverJob } from '../../../src/client/jobs/recovering.ts';
 import { readBy, takeBy } from '../../../src/domain/requests.ts';
 import { AJob } from './a-job.ts';
 

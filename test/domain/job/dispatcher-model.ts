@@ -1,5 +1,5 @@
 import type { MemberPage, PageTaken, SentInstead } from '../../../src/contract/backfill.ts';
-import type { SliceRun } from '../../../src/contract/attempt.ts';
+import type { SliceRun } from '../../../src/client/calls/attempt.ts';
 import type { SliceInput, SliceProgress, SliceReport } from '../../../src/contract/slice.ts';
 import type { CalendarSettings, QuietHours } from '../../../src/contract/timing.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
@@ -32,7 +32,7 @@ import {
   stopJob,
 } from '../../../src/domain/job/operating.ts';
 import { hasLostBefore, reclaimSlice } from '../../../src/domain/job/quarantine.ts';
-import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { recoverJob } from '../../../src/client/jobs/recovering.ts';
 import { loseSlice, returnPermits, settleSlice } from '../../../src/domain/job/settling.ts';
 import { beginJob, type CarriedJob, carryJob, estimateBytes, restoreJob } from '../../../src/domain/job/carrying.ts';
 import { isStopped, type JobRecord } from '../../../src/domain/job/job.ts';

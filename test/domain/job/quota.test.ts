@@ -3,7 +3,7 @@ import type { FailedAttempt } from '../../../src/contract/slice.ts';
 import type { Quota } from '../../../src/contract/timing.ts';
 import { Breaker } from '../../../src/domain/job/throttles/breaker.ts';
 import { describePerson } from '../../../src/domain/job/describing.ts';
-import { recoverJob } from '../../../src/domain/job/recovering.ts';
+import { recoverJob } from '../../../src/client/jobs/recovering.ts';
 import { loseSlice, settleSlice } from '../../../src/domain/job/settling.ts';
 import { carryJob } from '../../../src/domain/job/carrying.ts';
 import { statusRows } from '../../../src/words/status-rows.ts';

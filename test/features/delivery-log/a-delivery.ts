@@ -1,4 +1,4 @@
-import type { DeliveryRow } from '../../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../../src/features/delivery-log/delivery.ts';
 
 /** A delivered enter, or as told. */
 export function aDelivery(more: Partial<DeliveryRow> = {}): DeliveryRow {

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { beforeAll, describe, expect, jest, test } from '@jest/globals';
-import type { DeliveryFilter, DeliveryRow } from '../../../src/contract/delivery.ts';
+import type { DeliveryFilter, DeliveryRow } from '../../../src/features/delivery-log/delivery.ts';
 import { deliveryQuery } from '../../../src/features/delivery-log/delivery-query.ts';
 import type { DeliveryReader } from '../../../src/features/delivery-log/delivery-reader.ts';
 import { newIdentity } from '../../../src/worker/identity.ts';

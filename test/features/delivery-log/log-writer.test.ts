@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
-import type { DeliveryRow } from '../../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../../src/features/delivery-log/delivery.ts';
 import { DeliveryLogError } from '../../../src/features/delivery-log/log-error.ts';
 import type { DeliveryBatch } from '../../../src/features/delivery-log/delivery-store.ts';
 import { LogWriter } from '../../../src/features/delivery-log/log-writer.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import type { DeliveryRow } from '../../../src/contract/delivery.ts';
+import type { DeliveryRow } from '../../../src/features/delivery-log/delivery.ts';
 import type { ToldQuery } from '../../../src/contract/replay.ts';
 import { numbered, POSTGRES } from '../../../src/features/delivery-log/postgres-sql.ts';
 import { toldQuery } from '../../../src/features/delivery-log/told-query.ts';

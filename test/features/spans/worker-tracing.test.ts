@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { deliveryId, rootSpanId } from '../../../src/domain/delivery-id.ts';
+import { deliveryId } from '../../../src/domain/delivery-id.ts';
+import { rootSpanId } from '../../../src/features/spans/trace-ids.ts';
 import { WorkerTracing } from '../../../src/features/spans/worker-tracing.ts';
 import { trigger, VIP } from '../../activities/a-slice.ts';
 import { aDeadLetter } from '../../domain/job/a-dead-letter.ts';

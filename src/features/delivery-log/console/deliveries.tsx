@@ -1,12 +1,13 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useState } from 'preact/hooks';
-import type { DeliveryDetails, DeliveryRow, LogGap } from '../../../contract/delivery.ts';
+import type { DeliveryDetails, LogGap, DeliveryRow } from '../delivery.ts';
 import { definedOf } from '../../../domain/json.ts';
 import { gapsInWords } from '../gaps-in-words.ts';
 import { shownCount } from '../../../domain/text.ts';
-import { shellWord } from '../../../domain/text.ts';
-import { failureInWords, SEARCHED_VERDICTS, VERDICTS } from '../../../domain/verdict.ts';
+import { shellWord } from '../../../words/text.ts';
+import { failureInWords, VERDICTS } from '../../../domain/verdict.ts';
+import { SEARCHED_VERDICTS } from '../searched-verdicts.ts';
 import { AttemptCells, JobLink, TriggerRows } from '../../../console/about.tsx';
 import { ask, type Fetched, pathOf, useAction, useFetched, useStream } from '../../../console/api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../../../console/filters.tsx';

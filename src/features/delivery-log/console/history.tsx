@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { DeedPage } from '../../../contract/audit.ts';
+import type { DeedPage } from '../deeds.ts';
 import { ask, pathOf, useFetched } from '../../../console/api.ts';
 import { type FilterField, Filters, TIME, useFilter } from '../../../console/filters.tsx';
 import { Entries } from '../../../console/pages/history.tsx';

@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useRef, useState } from 'preact/hooks';
-import type { DeliveryStats } from '../../../contract/delivery.ts';
+import type { DeliveryStats } from '../delivery.ts';
 import { shownCount } from '../../../domain/text.ts';
-import { failureInWords, failureNamed } from '../../../domain/verdict.ts';
+import { failureInWords } from '../../../domain/verdict.ts';
+import { failureNamed } from '../searched-verdicts.ts';
 import { pathOf, useFetched } from '../../../console/api.ts';
 import { Choice, type Figure, FigureList, Unanswered } from '../../../console/parts.tsx';
 import { Plot, StepTable } from '../../../console/plots.tsx';

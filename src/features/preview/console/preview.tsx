@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { JobDefinitionInput } from '../../../contract/export-job.ts';
 import type { Sample, SentSample } from '../sample.ts';
 import { printable, shownCount } from '../../../domain/text.ts';
-import { shellWord } from '../../../domain/text.ts';
+import { shellWord } from '../../../words/text.ts';
 import { meaningOf } from '../meaning.ts';
 import { failureInWords } from '../../../domain/verdict.ts';
 import { type ApiFailure, ask, pathOf, asFailure, useAction, useSettled } from '../../../console/api.ts';

@@ -4,7 +4,8 @@ import { Counts, Typed } from '../../../console/action-inputs.tsx';
 import { ask, pathOf, useAction } from '../../../console/api.ts';
 import { Dialog, Loading } from '../../../console/parts.tsx';
 import { isIdle, type JobAction, type JobActionProps } from '../../../console/slots.ts';
-import { counted, printable, shellWord } from '../../../domain/text.ts';
+import { counted, printable } from '../../../domain/text.ts';
+import { shellWord } from '../../../words/text.ts';
 import type { Difference } from '../difference.ts';
 
 interface Compared {

@@ -5,7 +5,8 @@ import { ask, pathOf, useAction } from '../../../console/api.ts';
 import { Dialog, Loading } from '../../../console/parts.tsx';
 import { isIdle, type JobAction, type JobActionProps } from '../../../console/slots.ts';
 import { gapsInWords } from '../../delivery-log/gaps-in-words.ts';
-import { counted, printable, shellWord } from '../../../domain/text.ts';
+import { counted, printable } from '../../../domain/text.ts';
+import { shellWord } from '../../../words/text.ts';
 import type { FoundTold } from '../found-told.ts';
 
 /** Two steps: show how much would be sent again, then send it. */

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { WatchSummary } from '../watches.ts';
 import type { WatchOptions, WatchStatus } from '../sandbox/watch.ts';
 import { counted, duration, printable, shownCount } from '../../../domain/text.ts';
-import { shellWord } from '../../../domain/text.ts';
+import { shellWord } from '../../../words/text.ts';
 import { stopLoss, watchRows } from '../sandbox/rows.ts';
 import { ask, pathOf, useAction, useFetched } from '../../../console/api.ts';
 import {

@@ -23,3 +23,11 @@ export const PREPARE_WATCH: WorkerRpc<WatchActivities['prepareWatch']> = {
   summary: 'Checks audiences before they are watched',
   runs: 'short',
 };
+
+/** Finds the changes of an audience whose source has no event stream. */
+export const WATCH_AUDIENCE = 'watchAudience';
+
+/** One watch for each audience, by its canonical id. */
+export function watchWorkflowId(audienceId: string): string {
+  return `watch-${audienceId}`;
+}

@@ -1,10 +1,4 @@
-/** Something that expires: a certificate, or a token. */
-export interface Expiring {
-  /** The setting that has it: `authorizations.crm.clientCertificate`, `TEMPORAL_API_KEY`. */
-  readonly of: string;
-  /** RFC 3339 */
-  readonly at: string;
-}
+import type { Expiring } from '../client/calls/expiring.ts';
 
 /** The parts that a worker may have a problem with. */
 export type WorkerPart = 'polling' | 'temporal' | 'source' | 'configuration' | 'payloadKeys' | 'deliveryLog';

@@ -3,9 +3,9 @@ import type { SliceInput } from '../../../src/contract/slice.ts';
 import type { TriggerEvent } from '../../../src/contract/trigger.ts';
 import type { Arrival } from '../../../src/domain/job/steps.ts';
 import { stopJob } from '../../../src/domain/job/operating.ts';
-import { recoverJob, type Remains } from '../../../src/domain/job/recovering.ts';
+import { recoverJob, type Remains } from '../../../src/client/jobs/recovering.ts';
 import { carryJob } from '../../../src/domain/job/carrying.ts';
-import { AJob } from './a-job.ts';
+import { AJob } from '../../domain/job/a-job.ts';
 
 /** The job goes on after its run was ended from outside. */
 function recover(job: AJob, remains: Partial<Remains> = {}, backfillGone = false): void {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { pruneDoubt } from '../../src/domain/twins.ts';
+import { pruneDoubt } from '../../../src/client/jobs/twins.ts';
 
 test.each([
   [0, 0, undefined],

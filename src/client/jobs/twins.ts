@@ -1,22 +1,10 @@
-import type { JobDefinition } from '../contract/export-job.ts';
-import type { TriggerEvent } from '../contract/trigger.ts';
-import { shortKey } from './delivery-id.ts';
-import { wantsEvent } from './trigger.ts';
+import type { UrlDigests } from '../../domain/workflow-visibility.ts';
 
 /** The changes that a job sends, and where. */
 export interface Destination {
   readonly jobId: string;
   readonly urls: UrlDigests;
   readonly audiences: readonly { readonly id: string }[];
-}
-
-/** Where a job's enters go, and its exits: digests of the URLs, which may hold secrets. Empty: it sends none. */
-export type UrlDigests = readonly [enters: string, exits: string];
-
-export function urlDigests(form: Pick<JobDefinition, 'webhookUrl' | 'events' | 'onEnter' | 'onExit'>): UrlDigests {
-  const digest = (event: TriggerEvent, own: JobDefinition['onEnter']): string =>
-    wantsEvent(form, event) ? shortKey(own?.webhookUrl ?? form.webhookUrl) : '';
-  return [digest('enter', form.onEnter), digest('exit', form.onExit)];
 }
 
 /** Whether two jobs tell the same URL of the same changes: of an audience that both have, enters or exits. */

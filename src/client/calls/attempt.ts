@@ -1,7 +1,7 @@
-import type { Verdict } from './verdict.ts';
-import type { DeliveryLane } from './delivery.ts';
-import type { JudgedAttempt, SliceInput, SliceProgress, SliceReport } from './slice.ts';
-import type { TriggerEvent } from './trigger.ts';
+import type { Verdict } from '../../contract/verdict.ts';
+import type { DeliveryLane } from '../../contract/delivery.ts';
+import type { JudgedAttempt, SliceInput, SliceProgress, SliceReport } from '../../contract/slice.ts';
+import type { TriggerEvent } from '../../contract/trigger.ts';
 
 /** How a slice ended, according to the job's history. */
 export type SliceEnd =

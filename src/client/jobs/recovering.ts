@@ -1,32 +1,14 @@
-import type { SliceRun } from '../../contract/attempt.ts';
+import type { SliceRun } from '../calls/attempt.ts';
 import type { By } from '../../contract/audit.ts';
-import type { RecoveryPart } from '../../contract/job-status.ts';
 import type { SliceInput, SliceTrigger } from '../../contract/slice.ts';
-import { admitArrival } from './arriving.ts';
-import { type CarriedJob, restoreJob } from './carrying.ts';
-import type { Slice } from './job.ts';
-import { note } from './operating.ts';
-import { loseSlice, settleSlice } from './settling.ts';
-import type { DispatcherState } from './state.ts';
-import type { Arrival } from './steps.ts';
-import { spacingUnknown } from './throttles/request-rate.ts';
-
-/** The state that the run of a terminated job had reached, according to itself. */
-export interface RecoveryState {
-  /** How many of the run's arrivals are in it, oldest first; a signal with many triggers is that many arrivals. */
-  readonly admitted: number;
-  /** Ids of the slices in flight, whose outcome it does not know: their triggers are carried as waiting. */
-  readonly running: readonly number[];
-  readonly carried: CarriedJob;
-}
-
-/** @param payloadBytes most bytes of one payload. */
-export function partOf(text: string, part: unknown, payloadBytes: number): RecoveryPart {
-  // This many characters fit, even when each takes three bytes and is escaped.
-  const length = Math.floor(payloadBytes / 7);
-  const from = typeof part === 'number' && part > 0 ? part * length : 0;
-  return { v: 1, text: text.slice(from, from + length), parts: Math.ceil(text.length / length) };
-}
+import { admitArrival } from '../../domain/job/arriving.ts';
+import { type CarriedJob, restoreJob } from '../../domain/job/carrying.ts';
+import type { Slice } from '../../domain/job/job.ts';
+import { note } from '../../domain/job/operating.ts';
+import { loseSlice, settleSlice } from '../../domain/job/settling.ts';
+import type { DispatcherState } from '../../domain/job/state.ts';
+import type { Arrival } from '../../domain/job/steps.ts';
+import { spacingUnknown } from '../../domain/job/throttles/request-rate.ts';
 
 /** The remains of a job whose run was ended from outside: by a person, or by the server at one of its limits. */
 export interface Remains {
